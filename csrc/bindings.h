@@ -1,0 +1,47 @@
+// Python objects in, Views out: what the files that bind kernels share.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#define PY_ARRAY_UNIQUE_SYMBOL pydl_array_api
+#if !defined(PYDL_IMPORTS_NUMPY)
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include <optional>
+
+#include "runtime/view.h"
+
+namespace pydl {
+
+// Describes an ndarray. False for anything else, and for arrays that kernels cannot read: another
+// dtype, foreign byte order, unaligned data, strides that are no multiple of the element.
+bool to_view(pybind11::handle object, View& view);
+
+// to_view or TypeError in the name of `who`.
+View require_view(const char* who, pybind11::handle object);
+
+// A new C-contiguous ndarray on pydl's allocator, and its View.
+pybind11::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& view);
+
+// `out` checked to be a writeable array of this dtype and shape (TypeError, ValueError), or a new
+// array where out is None.
+pybind11::object output_array(const char* who, pybind11::handle out, DType dtype, int ndim,
+                              const ptrdiff_t* shape, View& view);
+
+// True where the memory of the two may overlap in another way than element on element.
+bool overlaps(const View& a, const View& b);
+
+// Releases the GIL for work worth more than about 10 us (additions or multiply-adds).
+class MaybeReleaseGil {
+ public:
+  explicit MaybeReleaseGil(double work) {
+    if (work > 64 * 1024) release_.emplace();
+  }
+
+ private:
+  std::optional<pybind11::gil_scoped_release> release_;
+};
+
+}  // namespace pydl

@@ -1,0 +1,210 @@
+// Element-wise loops: one template per kind of op, made for every op of csrc/ops/ by walking its
+// list. A loop walks contiguous operands; layouts are the business of runtime/elementwise.cpp.
+// The tail goes through the same vector arithmetic as the body.
+#include "kernels/elementwise.h"
+
+#include "ops/binary.h"
+#include "ops/unary.h"
+
+namespace pydl::PYDL_ISA {
+namespace {
+
+template <class Info>
+consteval int param_count(const Info& info) {
+  int n = 0;
+  while (n < kMaxParams && info.params[n].name) ++n;
+  return n;
+}
+
+template <class Op, class T, class... Operands>
+inline auto forward(const double* p, Operands... x) {
+  constexpr int kParams = param_count(Op::info);
+  if constexpr (kParams == 0)
+    return Op::forward(x...);
+  else if constexpr (kParams == 1)
+    return Op::forward(x..., T(p[0]));
+  else if constexpr (kParams == 2)
+    return Op::forward(x..., T(p[0]), T(p[1]));
+  else
+    return Op::forward(x..., T(p[0]), T(p[1]), T(p[2]));
+}
+
+template <class Op, class T, class... Operands>
+inline auto backward(const double* p, Operands... x) {
+  constexpr int kParams = param_count(Op::info);
+  if constexpr (kParams == 0)
+    return Op::backward(x...);
+  else if constexpr (kParams == 1)
+    return Op::backward(x..., T(p[0]));
+  else if constexpr (kParams == 2)
+    return Op::backward(x..., T(p[0]), T(p[1]));
+  else
+    return Op::backward(x..., T(p[0]), T(p[1]), T(p[2]));
+}
+
+// Writes lanes [0, n) of a result: floats as they are, masks as bool bytes.
+template <class T>
+inline void put(char* p, Vec<T> v, ptrdiff_t n) {
+  if (n == kLanes<T>)
+    store(reinterpret_cast<T*>(p), v);
+  else
+    store_partial(reinterpret_cast<T*>(p), v, n);
+}
+template <class T>
+inline void put(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
+  typedef int8_t Bytes __attribute__((vector_size(kLanes<T>)));
+  const Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
+  __builtin_memcpy(p, &bytes, size_t(n));
+}
+
+template <class T, bool kScalar>
+struct Operand {
+  explicit Operand(const char* p) : data(reinterpret_cast<const T*>(p)) {
+    if constexpr (kScalar) value = broadcast(*data);
+  }
+  Vec<T> at(ptrdiff_t i) const {
+    if constexpr (kScalar)
+      return value;
+    else
+      return load(data + i);
+  }
+  Vec<T> partial(ptrdiff_t i, ptrdiff_t n) const {
+    if constexpr (kScalar)
+      return value;
+    else
+      return load_partial(data + i, n);
+  }
+  const T* data;
+  Vec<T> value;
+};
+
+// y[i] = f(x0[i], x1[i], ...); kOut is the size of an output element.
+template <class T, size_t kOut, class F, class... X>
+inline void map(ptrdiff_t n, char* y, F f, const X&... x) {
+  ptrdiff_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) put<T>(y + i * kOut, f(x.at(i)...), kLanes<T>);
+  if (i < n) put<T>(y + i * kOut, f(x.partial(i, n - i)...), n - i);
+}
+
+template <class Op, class T>
+void unary_forward(ptrdiff_t n, char* const* p, unsigned, const double* params) {
+  constexpr size_t kOut = Op::info.to_bool ? 1 : sizeof(T);
+  map<T, kOut>(
+      n, p[1], [=](auto x) { return forward<Op, T>(params, x); }, Operand<T, false>(p[0]));
+}
+
+template <class Op, class T>
+void unary_backward(ptrdiff_t n, char* const* p, unsigned, const double* params) {
+  map<T, sizeof(T)>(
+      n, p[3], [=](auto g, auto x, auto y) { return backward<Op, T>(params, g, x, y); },
+      Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]));
+}
+
+template <class Op, class T, bool kScalarA, bool kScalarB>
+inline void binary_forward_of(ptrdiff_t n, char* const* p) {
+  constexpr size_t kOut = Op::info.to_bool ? 1 : sizeof(T);
+  map<T, kOut>(
+      n, p[2], [](auto a, auto b) { return Op::forward(a, b); }, Operand<T, kScalarA>(p[0]),
+      Operand<T, kScalarB>(p[1]));
+}
+
+template <class Op, class T>
+void binary_forward(ptrdiff_t n, char* const* p, unsigned scalars, const double*) {
+  if (scalars & 1)
+    return scalars & 2 ? binary_forward_of<Op, T, true, true>(n, p)
+                       : binary_forward_of<Op, T, true, false>(n, p);
+  return scalars & 2 ? binary_forward_of<Op, T, false, true>(n, p)
+                     : binary_forward_of<Op, T, false, false>(n, p);
+}
+
+template <class Op, class T>
+void binary_grad_a(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  map<T, sizeof(T)>(
+      n, p[4], [](auto g, auto a, auto b, auto y) { return Op::grad_a(g, a, b, y); },
+      Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]),
+      Operand<T, false>(p[3]));
+}
+
+template <class Op, class T>
+void binary_grad_b(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  map<T, sizeof(T)>(
+      n, p[4], [](auto g, auto a, auto b, auto y) { return Op::grad_b(g, a, b, y); },
+      Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]),
+      Operand<T, false>(p[3]));
+}
+
+// y[i] = cond[i] ? a[i] : b[i]
+template <class T>
+void where(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  const auto* cond = reinterpret_cast<const uint8_t*>(p[0]);
+  const T* a = reinterpret_cast<const T*>(p[1]);
+  const T* b = reinterpret_cast<const T*>(p[2]);
+  T* y = reinterpret_cast<T*>(p[3]);
+  for (ptrdiff_t i = 0; i < n; ++i) y[i] = cond[i] ? a[i] : b[i];
+}
+
+template <class From, class To>
+void cast(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  const From* x = reinterpret_cast<const From*>(p[0]);
+  To* y = reinterpret_cast<To*>(p[1]);
+  for (ptrdiff_t i = 0; i < n; ++i) y[i] = To(x[i]);
+}
+
+template <class Op>
+consteval UnaryEntry unary_entry() {
+  UnaryEntry e{Op::info, {unary_forward<Op, float>, unary_forward<Op, double>}, {}};
+  if constexpr (Op::info.differentiable && !Op::info.to_bool) {
+    e.backward[0] = unary_backward<Op, float>;
+    e.backward[1] = unary_backward<Op, double>;
+  }
+  return e;
+}
+
+template <class Op>
+consteval BinaryEntry binary_entry() {
+  BinaryEntry e{Op::info, {binary_forward<Op, float>, binary_forward<Op, double>}, {}, {}};
+  if constexpr (Op::info.differentiable && !Op::info.to_bool) {
+    e.grad_a[0] = binary_grad_a<Op, float>;
+    e.grad_a[1] = binary_grad_a<Op, double>;
+    e.grad_b[0] = binary_grad_b<Op, float>;
+    e.grad_b[1] = binary_grad_b<Op, double>;
+  }
+  return e;
+}
+
+template <class L>
+struct Entries;
+template <class... Ops>
+struct Entries<List<Ops...>> {
+  static constexpr UnaryEntry unary[] = {unary_entry<Ops>()...};
+};
+template <class L>
+struct BinaryEntries;
+template <class... Ops>
+struct BinaryEntries<List<Ops...>> {
+  static constexpr BinaryEntry binary[] = {binary_entry<Ops>()...};
+};
+
+}  // namespace
+
+extern constinit const ElementwiseKernels elementwise_kernels = {
+    .unary = Entries<UnaryOps>::unary,
+    .unary_count = UnaryOps::kCount,
+    .binary = BinaryEntries<BinaryOps>::binary,
+    .binary_count = BinaryOps::kCount,
+    .where = {where<float>, where<double>},
+    // in the order of DType; bool is one byte, 0 or 1
+    .cast = {{cast<uint8_t, float>, cast<uint8_t, double>},
+             {cast<int8_t, float>, cast<int8_t, double>},
+             {cast<int16_t, float>, cast<int16_t, double>},
+             {cast<int32_t, float>, cast<int32_t, double>},
+             {cast<int64_t, float>, cast<int64_t, double>},
+             {cast<uint8_t, float>, cast<uint8_t, double>},
+             {cast<uint16_t, float>, cast<uint16_t, double>},
+             {cast<uint32_t, float>, cast<uint32_t, double>},
+             {cast<uint64_t, float>, cast<uint64_t, double>},
+             {cast<float, float>, cast<float, double>},
+             {cast<double, float>, cast<double, double>}},
+};
+
+}  // namespace pydl::PYDL_ISA

@@ -1,0 +1,89 @@
+#include "kernels/gather.h"
+
+#include "simd/vec.h"
+
+namespace pydl::PYDL_ISA {
+namespace {
+
+// Calls f with the index as a typed pointer.
+template <class F>
+inline void with_index(const void* index, int bytes, F f) {
+  if (bytes == 4)
+    f(static_cast<const int32_t*>(index));
+  else
+    f(static_cast<const int64_t*>(index));
+}
+
+// Calls f with the number of bytes: as a constant where it is that of one element.
+template <class F>
+inline void with_bytes(ptrdiff_t bytes, F f) {
+  switch (bytes) {
+    case 1:
+      return f([] { return size_t(1); });
+    case 4:
+      return f([] { return size_t(4); });
+    case 8:
+      return f([] { return size_t(8); });
+    default:
+      return f([bytes] { return size_t(bytes); });
+  }
+}
+
+void take(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  const auto& a = *static_cast<const TakeArgs*>(args);
+  with_index(a.index, a.index_bytes, [&](auto* index) {
+    with_bytes(a.slice_bytes, [&](auto bytes) {
+      char* out = static_cast<char*>(a.out) + begin * a.slice_bytes;
+      ptrdiff_t i = begin % a.index_count;
+      const char* table =
+          static_cast<const char*>(a.table) + begin / a.index_count * a.table_rows * a.slice_bytes;
+      for (ptrdiff_t item = begin; item < end; ++item, out += a.slice_bytes) {
+        const ptrdiff_t row = index[i] < 0 ? ptrdiff_t(index[i]) + a.table_rows : index[i];
+        __builtin_memcpy(out, table + row * a.slice_bytes, bytes());
+        if (++i == a.index_count) {
+          i = 0;
+          table += a.table_rows * a.slice_bytes;
+        }
+      }
+    });
+  });
+}
+
+template <class T>
+void scatter_add(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  const auto& a = *static_cast<const ScatterAddArgs*>(args);
+  T* out = static_cast<T*>(a.out);
+  const T* x = static_cast<const T*>(a.x);
+  if (!a.accumulate)
+    __builtin_memset(out + begin * a.columns, 0, size_t((end - begin) * a.columns) * sizeof(T));
+  with_index(a.index, a.index_bytes, [&](auto* index) {
+    for (ptrdiff_t i = 0; i < a.index_count; ++i) {
+      const ptrdiff_t row = index[i] < 0 ? ptrdiff_t(index[i]) + a.out_rows : index[i];
+      if (row < begin || row >= end) continue;
+      for (ptrdiff_t c = 0; c < a.columns; ++c) out[row * a.columns + c] += x[i * a.columns + c];
+    }
+  });
+}
+
+void one_hot(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  const auto& a = *static_cast<const OneHotArgs*>(args);
+  const ptrdiff_t row_bytes = a.classes * a.element_bytes;
+  char* out = static_cast<char*>(a.out) + begin * row_bytes;
+  __builtin_memset(out, 0, size_t((end - begin) * row_bytes));
+  with_index(a.index, a.index_bytes, [&](auto* index) {
+    with_bytes(a.element_bytes, [&](auto bytes) {
+      for (ptrdiff_t i = begin; i < end; ++i, out += row_bytes)
+        if (index[i] >= 0 && index[i] < a.classes)
+          __builtin_memcpy(out + index[i] * a.element_bytes, a.one, bytes());
+    });
+  });
+}
+
+}  // namespace
+
+extern constinit const GatherKernels gather_kernels = {
+    take,
+    {scatter_add<float>, scatter_add<double>, scatter_add<int32_t>, scatter_add<int64_t>},
+    one_hot};
+
+}  // namespace pydl::PYDL_ISA

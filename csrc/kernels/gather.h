@@ -1,0 +1,52 @@
+// Rows taken from and added into a table by index.
+#pragma once
+
+#include "table.h"
+
+namespace pydl {
+
+// Indices are int32 or int64, contiguous. A negative one counts from the end; the caller has
+// checked the range.
+
+// out[o, i, :] = table[o, index[i], :]; an item is one (o, i). Slices are plain bytes.
+struct TakeArgs {
+  const void* table;
+  const void* index;
+  int index_bytes;
+  void* out;
+  ptrdiff_t table_rows, index_count;
+  ptrdiff_t slice_bytes;
+};
+
+// out[index[i], :] += x[i, :], i in order; an item is one row of out, which is zeroed first unless
+// `accumulate`. Every item walks the whole index.
+struct ScatterAddArgs {
+  const void* x;
+  const void* index;
+  int index_bytes;
+  void* out;
+  ptrdiff_t out_rows, index_count;
+  ptrdiff_t columns;
+  bool accumulate;
+};
+
+// out[i, :] = 0 but `one` at index[i], nothing where index[i] is outside [0, classes); an item is
+// one i. Elements are plain bytes, 1, 2, 4 or 8 of them.
+struct OneHotArgs {
+  const void* index;
+  int index_bytes;
+  void* out;
+  ptrdiff_t classes;
+  int element_bytes;
+  char one[8];
+};
+
+enum ScatterType { kScatterFloat32, kScatterFloat64, kScatterInt32, kScatterInt64, kScatterTypes };
+
+struct GatherKernels {
+  RangeFn take;
+  RangeFn scatter_add[kScatterTypes];
+  RangeFn one_hot;
+};
+
+}  // namespace pydl

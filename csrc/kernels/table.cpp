@@ -1,0 +1,30 @@
+// The one name of this ISA that the rest of the library sees.
+#include "table.h"
+
+#include "kernels/elementwise.h"
+#include "kernels/gather.h"
+#include "kernels/gemm.h"
+#include "kernels/nn.h"
+#include "kernels/optimizer.h"
+#include "kernels/random.h"
+#include "kernels/reduce.h"
+#include "simd/vec.h"
+
+#define PYDL_TEXT_OF(x) #x
+#define PYDL_TEXT(x) PYDL_TEXT_OF(x)
+
+namespace pydl::PYDL_ISA {
+
+extern const ElementwiseKernels elementwise_kernels;
+extern const ReduceKernels reduce_kernels;
+extern const GemmKernels gemm_kernels;
+extern const NnKernels nn_kernels;
+extern const GatherKernels gather_kernels;
+extern const RandomKernels random_kernels;
+extern const OptimizerKernels optimizer_kernels;
+
+extern constinit const KernelTable kernels = {
+    PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,   gemm_kernels,
+    nn_kernels,          gather_kernels, random_kernels,      optimizer_kernels};
+
+}  // namespace pydl::PYDL_ISA

@@ -1,0 +1,171 @@
+#include "runtime/elementwise.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/elementwise.h"
+#include "runtime/dispatch.h"
+#include "runtime/launch.h"
+#include "runtime/shape.h"
+
+namespace pydl {
+namespace {
+
+constexpr ptrdiff_t kTile = 256;               // elements staged at a time
+constexpr ptrdiff_t kGrainElements = 32 * 1024;  // additions that are worth a thread
+
+struct ElementwiseArgs {
+  ElementwiseLoop loop;
+  int count;
+  int ndim;
+  bool takes_scalars;
+  uint8_t item[kMaxOperands];
+  ptrdiff_t shape[kMaxDims];
+  ptrdiff_t strides[kMaxOperands][kMaxDims];  // in bytes
+  char* data[kMaxOperands];
+  double params[kMaxParams];
+};
+
+template <class T>
+void strided_copy(char* to, ptrdiff_t to_step, const char* from, ptrdiff_t from_step, ptrdiff_t n) {
+  for (ptrdiff_t i = 0; i < n; ++i) {
+    T v;
+    std::memcpy(&v, from + i * from_step, sizeof v);
+    std::memcpy(to + i * to_step, &v, sizeof v);
+  }
+}
+
+void strided_copy(int item, char* to, ptrdiff_t to_step, const char* from, ptrdiff_t from_step,
+                  ptrdiff_t n) {
+  switch (item) {
+    case 1: return strided_copy<uint8_t>(to, to_step, from, from_step, n);
+    case 2: return strided_copy<uint16_t>(to, to_step, from, from_step, n);
+    case 4: return strided_copy<uint32_t>(to, to_step, from, from_step, n);
+    default: return strided_copy<uint64_t>(to, to_step, from, from_step, n);
+  }
+}
+
+// One run along the innermost axis; operands that are not contiguous pass through a tile.
+void run_row(const ElementwiseArgs& a, char* const* p, ptrdiff_t n) {
+  const int out = a.count - 1;
+  unsigned scalars = 0, staged = 0;
+  for (int k = 0; k < a.count; ++k) {
+    const ptrdiff_t stride = a.strides[k][0];
+    if (stride == a.item[k] || n == 1) continue;
+    if (stride == 0 && k != out && a.takes_scalars)
+      scalars |= 1u << k;
+    else
+      staged |= 1u << k;
+  }
+  if (!staged) return a.loop(n, p, scalars, a.params);
+
+  alignas(64) char tiles[kMaxOperands][kTile * 8];
+  for (ptrdiff_t done = 0; done < n; done += kTile) {
+    const ptrdiff_t m = std::min(kTile, n - done);
+    char* q[kMaxOperands];
+    for (int k = 0; k < a.count; ++k) {
+      q[k] = p[k] + done * a.strides[k][0];
+      if (!(staged >> k & 1)) continue;
+      if (k != out) strided_copy(a.item[k], tiles[k], a.item[k], q[k], a.strides[k][0], m);
+      q[k] = tiles[k];
+    }
+    a.loop(m, q, scalars, a.params);
+    if (staged >> out & 1)
+      strided_copy(a.item[out], p[out] + done * a.strides[out][0], a.strides[out][0], tiles[out],
+                   a.item[out], m);
+  }
+}
+
+// Elements [begin, end) in the order of the merged axes, the innermost first.
+void elementwise_range(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  const auto& a = *static_cast<const ElementwiseArgs*>(args);
+  ptrdiff_t index[kMaxDims];
+  char* p[kMaxOperands];
+  for (int k = 0; k < a.count; ++k) p[k] = a.data[k];
+  for (ptrdiff_t axis = 0, rest = begin; axis < a.ndim; ++axis) {
+    index[axis] = rest % a.shape[axis];
+    rest /= a.shape[axis];
+    for (int k = 0; k < a.count; ++k) p[k] += index[axis] * a.strides[k][axis];
+  }
+  for (ptrdiff_t left = end - begin; left > 0;) {
+    const ptrdiff_t n = std::min(left, a.shape[0] - index[0]);
+    run_row(a, p, n);
+    left -= n;
+    if (left == 0) break;
+    for (int k = 0; k < a.count; ++k) p[k] -= index[0] * a.strides[k][0];
+    index[0] = 0;
+    for (int axis = 1; axis < a.ndim; ++axis) {
+      for (int k = 0; k < a.count; ++k) p[k] += a.strides[k][axis];
+      if (++index[axis] < a.shape[axis]) break;
+      for (int k = 0; k < a.count; ++k) p[k] -= a.shape[axis] * a.strides[k][axis];
+      index[axis] = 0;
+    }
+  }
+}
+
+void copy_loop_1(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], n); }
+void copy_loop_2(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], 2 * n); }
+void copy_loop_4(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], 4 * n); }
+void copy_loop_8(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], 8 * n); }
+
+}  // namespace
+
+int item_size(DType dtype) {
+  constexpr int kSizes[] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
+  return kSizes[int(dtype)];
+}
+
+void elementwise(ElementwiseLoop loop, bool takes_scalars, const View* operands, int count,
+                 const double* params, double cost) {
+  const LoopNest nest = merge_axes(operands, count);
+  ElementwiseArgs args;
+  args.loop = loop;
+  args.count = count;
+  args.takes_scalars = takes_scalars;
+  args.ndim = std::min(nest.ndim, kMaxDims);
+  ptrdiff_t items = 1;
+  for (int axis = 0; axis < args.ndim; ++axis) {
+    args.shape[axis] = nest.shape[axis];
+    items *= nest.shape[axis];
+  }
+  for (int k = 0; k < count; ++k) {
+    const int item = item_size(operands[k].dtype);
+    args.item[k] = uint8_t(item);
+    args.data[k] = operands[k].data;
+    for (int axis = 0; axis < args.ndim; ++axis) args.strides[k][axis] = nest.strides[k][axis] * item;
+  }
+  for (int i = 0; i < kMaxParams; ++i) args.params[i] = params ? params[i] : 0;
+  const ptrdiff_t grain = std::max<ptrdiff_t>(256, ptrdiff_t(double(kGrainElements) / cost) / 16 * 16);
+  if (nest.ndim <= kMaxDims) return launch(elementwise_range, args, items, grain);
+
+  // More axes than a launch holds: one launch for each position on the outer ones.
+  ptrdiff_t index[kMaxArrayDims] = {};
+  for (int i = 0; i < nest.ndim; ++i)
+    if (nest.shape[i] == 0) return;
+  for (;;) {
+    launch(elementwise_range, args, items, grain);
+    int axis = kMaxDims;
+    for (; axis < nest.ndim; ++axis) {
+      for (int k = 0; k < count; ++k) args.data[k] += nest.strides[k][axis] * args.item[k];
+      if (++index[axis] < nest.shape[axis]) break;
+      for (int k = 0; k < count; ++k)
+        args.data[k] -= nest.shape[axis] * nest.strides[k][axis] * args.item[k];
+      index[axis] = 0;
+    }
+    if (axis == nest.ndim) return;
+  }
+}
+
+void copy(const View& x, const View& y) {
+  const View operands[] = {x, y};
+  constexpr ElementwiseLoop kLoops[] = {copy_loop_1, copy_loop_2, nullptr, copy_loop_4,
+                                        nullptr,     nullptr,     nullptr, copy_loop_8};
+  elementwise(kLoops[item_size(x.dtype) - 1], false, operands, 2);
+}
+
+void cast(const View& x, const View& y) {
+  const View operands[] = {x, y};
+  elementwise(kernels().elementwise.cast[int(x.dtype)][float_index(y.dtype)], false, operands, 2);
+}
+
+}  // namespace pydl

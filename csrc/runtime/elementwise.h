@@ -1,0 +1,24 @@
+// Element-wise launches on operands of any layout.
+#pragma once
+
+#include "runtime/view.h"
+#include "table.h"
+
+namespace pydl {
+
+// operands[count - 1] = loop(operands[0 .. count - 2]). Every operand has the output's shape
+// (see broadcast_to); the output has no zero strides and overlaps an input only where both walk
+// the same addresses. `takes_scalars`: the loop honours its `scalars` argument. `cost` is the
+// loop's cost per element relative to an addition, for the choice of the grain.
+void elementwise(ElementwiseLoop loop, bool takes_scalars, const View* operands, int count,
+                 const double* params = nullptr, double cost = 1);
+
+// y = x, element by element, of any dtype; y contiguous or strided, of x's shape.
+void copy(const View& x, const View& y);
+
+// y = x as y's dtype, which is float32 or float64.
+void cast(const View& x, const View& y);
+
+int item_size(DType dtype);  // bytes
+
+}  // namespace pydl

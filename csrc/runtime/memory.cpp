@@ -1,0 +1,165 @@
+#include "runtime/memory.h"
+
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <map>
+#include <new>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace pydl {
+namespace {
+
+constexpr size_t kSmall = 1024;            // classes of 64 bytes up to here
+constexpr size_t kLarge = size_t(1) << 20; // then four classes per power of two up to here
+constexpr size_t kHuge = size_t(2) << 20;  // then multiples of 2 MiB, on huge pages where possible
+constexpr size_t kMaxCachedPerClass = 64;
+
+class SpinLock {
+ public:
+  void lock() {
+    while (flag_.test_and_set(std::memory_order_acquire)) {
+    }
+  }
+  void unlock() { flag_.clear(std::memory_order_release); }
+
+ private:
+  std::atomic_flag flag_ = ATOMIC_FLAG_INIT;
+};
+
+struct Guard {
+  explicit Guard(SpinLock& l) : lock(l) { lock.lock(); }
+  ~Guard() { lock.unlock(); }
+  SpinLock& lock;
+};
+
+struct SizeClass {
+  int index;  // -1: large, kept in a map by size
+  size_t bytes;
+};
+
+SizeClass size_class(size_t bytes) {
+  if (bytes <= kSmall) {
+    const size_t n = bytes ? (bytes + 63) / 64 : 1;
+    return {int(n - 1), n * 64};
+  }
+  if (bytes <= kLarge) {
+    const int log2 = std::bit_width(bytes - 1) - 1;        // 2^log2 < bytes <= 2^(log2 + 1)
+    const size_t step = size_t(1) << (log2 - 2);
+    const size_t quarter = (bytes - (size_t(1) << log2) + step - 1) / step;  // 1..4
+    return {int(16 + (log2 - 10) * 4 + quarter - 1), (size_t(1) << log2) + quarter * step};
+  }
+  return {-1, (bytes + kHuge - 1) / kHuge * kHuge};
+}
+
+constexpr int kClasses = 16 + 10 * 4;
+
+// Never destroyed: arrays may be freed while the interpreter shuts down.
+struct Cache {
+  SpinLock lock;
+  std::vector<void*> free[kClasses];
+  std::multimap<size_t, void*> large;
+  size_t large_bytes = 0;
+  MemoryStats stats{};
+};
+Cache& cache() {
+  static Cache* c = new Cache;
+  return *c;
+}
+
+constexpr size_t kMaxCachedLarge = size_t(1) << 30;
+
+void* from_system(size_t bytes, bool huge) {
+  void* p = std::aligned_alloc(huge ? kHuge : kAlignment, bytes);
+  if (!p) {
+    trim_memory();
+    p = std::aligned_alloc(huge ? kHuge : kAlignment, bytes);
+    if (!p) throw std::bad_alloc();
+  }
+#if defined(__linux__)
+  if (huge) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  return p;
+}
+
+}  // namespace
+
+void* allocate(size_t bytes) {
+  if (bytes > PTRDIFF_MAX - kHuge) throw std::bad_alloc();
+  const SizeClass c = size_class(bytes);
+  Cache& k = cache();
+  void* p = nullptr;
+  {
+    Guard guard(k.lock);
+    if (c.index >= 0) {
+      auto& list = k.free[c.index];
+      if (!list.empty()) p = list.back(), list.pop_back();
+    } else if (auto it = k.large.find(c.bytes); it != k.large.end()) {
+      p = it->second;
+      k.large.erase(it);
+      k.large_bytes -= c.bytes;
+    }
+    if (p) k.stats.cached -= c.bytes;
+    k.stats.in_use += c.bytes;
+    if (k.stats.in_use > k.stats.peak) k.stats.peak = k.stats.in_use;
+  }
+  if (p) return p;
+  try {
+    p = from_system(c.bytes, c.index < 0);
+  } catch (...) {
+    Guard guard(k.lock);
+    k.stats.in_use -= c.bytes;
+    throw;
+  }
+  Guard guard(k.lock);
+  ++k.stats.allocations;
+  return p;
+}
+
+void release(void* block, size_t bytes) {
+  if (!block) return;
+  const SizeClass c = size_class(bytes);
+  Cache& k = cache();
+  {
+    Guard guard(k.lock);
+    k.stats.in_use -= c.bytes;
+    bool kept = false;
+    if (c.index >= 0) {
+      auto& list = k.free[c.index];
+      if ((kept = list.size() < kMaxCachedPerClass)) list.push_back(block);
+    } else if ((kept = k.large_bytes + c.bytes <= kMaxCachedLarge)) {
+      k.large.emplace(c.bytes, block);
+      k.large_bytes += c.bytes;
+    }
+    if (kept) {
+      k.stats.cached += c.bytes;
+      return;
+    }
+  }
+  std::free(block);
+}
+
+void trim_memory() {
+  Cache& k = cache();
+  Guard guard(k.lock);
+  for (auto& list : k.free) {
+    for (void* p : list) std::free(p);
+    list.clear();
+  }
+  for (auto& [bytes, p] : k.large) std::free(p);
+  k.large.clear();
+  k.large_bytes = 0;
+  k.stats.cached = 0;
+}
+
+MemoryStats memory_stats() {
+  Cache& k = cache();
+  Guard guard(k.lock);
+  return k.stats;
+}
+
+}  // namespace pydl

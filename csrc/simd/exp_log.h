@@ -1,0 +1,292 @@
+// exp, log and their relatives. See math.h.
+#pragma once
+
+#include "simd/vec.h"
+
+namespace pydl::PYDL_ISA {
+namespace {
+
+template <class V>
+inline V infinity() {
+  return broadcast(Element<V>(__builtin_inf()));
+}
+
+template <class V>
+inline V quiet_nan() {
+  return broadcast(Element<V>(__builtin_nan("")));
+}
+
+// Horner's rule, highest power first.
+template <class V, class... C>
+inline V polynomial(V x, C... coefficients) {
+  V y{};
+  bool first = true;
+  ((y = first ? broadcast(Element<V>(coefficients)) : fma(y, x, broadcast(Element<V>(coefficients))),
+    first = false),
+   ...);
+  return y;
+}
+
+// The layout of an IEEE number as shifts and masks on the integer type of the same size.
+template <class T>
+struct Format;
+template <>
+struct Format<float> {
+  using Int = int32_t;
+  using UInt = uint32_t;
+  static constexpr int kMantissaBits = 23;
+  static constexpr Int kBias = 127;
+  static constexpr Int kOne = 0x3f800000;
+  static constexpr Int kSqrtHalf = 0x3f3504f3;
+  static constexpr float kMinNormal = 0x1p-126f;
+  static constexpr float kRounder = 0x1.8p23f;  // x + kRounder rounds x to an integer, |x| < 2^22
+};
+template <>
+struct Format<double> {
+  using Int = int64_t;
+  using UInt = uint64_t;
+  static constexpr int kMantissaBits = 52;
+  static constexpr Int kBias = 1023;
+  static constexpr Int kOne = 0x3ff0000000000000;
+  static constexpr Int kSqrtHalf = 0x3fe6a09e667f3bcd;
+  static constexpr double kMinNormal = 0x1p-1022;
+  static constexpr double kRounder = 0x1.8p52;
+};
+template <class V>
+using FormatOf = Format<Element<V>>;
+template <class V>
+using UBits = Vec<typename FormatOf<V>::UInt>;
+
+// ---- exp ----
+
+// x = n ln(2) + r, |r| <= ln(2) / 2. `shifted` is n + kRounder + offset: its low bits are n + offset.
+template <class V>
+struct ExpReduction {
+  V shifted, n, r;
+};
+
+template <int kOffset, class V>
+inline ExpReduction<V> exp_reduce(V x) {
+  using T = Element<V>;
+  constexpr T kShift = FormatOf<V>::kRounder + T(kOffset);
+  // ln(2) in two parts; the first has so few bits that its product with n is exact.
+  constexpr T kHigh = kIsFloat<V> ? T(0x1.62e4p-1) : T(0x1.62e42fefa3800p-1);
+  constexpr T kLow = kIsFloat<V> ? T(0x1.7f7d1cf79abcap-20) : T(0x1.ef35793c76730p-45);
+  V shifted = fma(x, broadcast(T(1.4426950408889634)), broadcast(kShift));
+  V n = shifted - kShift;
+  V r = fma(n, broadcast(-kHigh), x);
+  return {shifted, n, fma(n, broadcast(-kLow), r)};
+}
+
+// (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2, minimax: degree 4 (f, 2^-28 of exp), 9 (d, 2^-56).
+template <class V>
+inline V exp_tail(V r) {
+  if constexpr (kIsFloat<V>)
+    return polynomial(r, 0.0013837991f, 0.0083691655f, 0.041668102f, 0.16666517f, 0.49999994f);
+  else
+    return polynomial(r, 2.5000019288099746e-08, 2.7630306500300396e-07, 2.755758680566036e-06,
+                      2.4801492948905326e-05, 0.00019841269505764956, 0.0013888888943760645,
+                      0.008333333333494987, 0.041666666666529725, 0.1666666666666641,
+                      0.5000000000000011);
+}
+
+// Below kExpLow |x| exp(x) is 0 in the type; above kExpHigh exp(x) / 2 is inf.
+template <class T>
+constexpr T kExpLow = sizeof(T) == 4 ? T(-115) : T(-770);
+template <class T>
+constexpr T kExpHigh = sizeof(T) == 4 ? T(90) : T(711);
+
+// exp(r) - 1 for |r| <= ln(2) / 2
+template <class V>
+inline V expm1_reduced(V r) {
+  return fma(exp_tail(r), r * r, r);
+}
+
+// exp(x) = exp(r) * scale_a * scale_b, both scales powers of two, so that factors can be multiplied
+// in before the result leaves the range of normal numbers.
+template <class V>
+struct ExpParts {
+  V r, scale_a, scale_b;
+
+  V mantissa() const {
+    V one = broadcast(Element<V>(1));
+    return fma(fma(exp_tail(r), r, one), r, one);
+  }
+  V times_mantissa(V factor) const { return fma(factor, expm1_reduced(r), factor); }
+};
+
+// exp(x + x_low), |x_low| small against 1
+template <class V>
+inline ExpParts<V> exp_parts(V x, V x_low = V{}) {
+  using T = Element<V>;
+  using F = FormatOf<V>;
+  auto [shifted, n, r] = exp_reduce<2 * F::kBias>(clamp(x, kExpLow<T>, kExpHigh<T>));
+  // The halves of n + 2 bias become exponent fields; what lies above them is shifted out.
+  auto biased = bitcast<UBits<V>>(shifted);
+  auto half = biased >> 1;
+  return {r + x_low, bitcast<V>(half << F::kMantissaBits),
+          bitcast<V>((biased - half) << F::kMantissaBits)};
+}
+
+template <class V>
+inline V exp(V x) {
+  auto e = exp_parts(x);
+  return e.mantissa() * e.scale_a * e.scale_b;
+}
+
+// factor * exp(x + x_low), with no overflow or underflow on the way
+template <class V>
+inline V exp_times(V factor, V x, V x_low = V{}) {
+  auto e = exp_parts(x, x_low);
+  return e.times_mantissa(factor) * e.scale_a * e.scale_b;
+}
+
+// exp(-x^2), the rounding error of x^2 made good
+template <class V>
+inline V exp_minus_square(V x) {
+  using T = Element<V>;
+  V a = clamp(abs(x), T(0), kIsFloat<V> ? T(10.5) : T(27.5));
+  V square = a * a;
+  return exp_times(broadcast(T(1)), -square, -multiply_error(a, a, square));
+}
+
+// exp(x) - 1 where 2^n is a normal number: |x| <= 40
+template <class V>
+inline V expm1_small(V x) {
+  using F = FormatOf<V>;
+  auto [shifted, n, r] = exp_reduce<F::kBias>(x);
+  V scale = bitcast<V>(bitcast<UBits<V>>(shifted) << F::kMantissaBits);
+  return fma(scale, expm1_reduced(r), scale - Element<V>(1));
+}
+
+template <class V>
+inline V expm1(V x) {
+  using T = Element<V>;
+  using F = FormatOf<V>;
+  V limited = clamp(x, kIsFloat<V> ? T(-50) : T(-100), kIsFloat<V> ? T(89) : T(710));
+  // exp(x) - 1 = 2 (s p + s - 1/2) with p = exp(r) - 1 and s = 2^(n - 1), in range also for n = 128.
+  auto [shifted, n, r] = exp_reduce<F::kBias - 1>(limited);
+  V p = expm1_reduced(r);
+  V s = bitcast<V>(bitcast<UBits<V>>(shifted) << F::kMantissaBits);
+  V y = T(2) * fma(s, p, s - T(0.5));
+  return select(abs(x) < (kIsFloat<V> ? T(0x1p-25) : T(0x1p-54)), x, y);
+}
+
+// ---- log ----
+
+// Positive normal x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)). `exponent` is the biased
+// exponent in its place in the word.
+template <class V>
+struct LogReduction {
+  V e, f;
+  Bits<V> exponent;
+};
+
+template <class V>
+inline LogReduction<V> log_reduce(V x) {
+  using T = Element<V>;
+  using F = FormatOf<V>;
+  using Int = typename F::Int;
+  constexpr Int kMantissa = (Int(1) << F::kMantissaBits) - 1;
+  Bits<V> shifted = bitcast<Bits<V>>(x) + (F::kOne - F::kSqrtHalf);
+  Bits<V> exponent = shifted & ~kMantissa;
+  V m = bitcast<V>((shifted & kMantissa) + F::kSqrtHalf);
+  // The exponent field as the low bits of a number with unit spacing.
+  constexpr T kUnit = kIsFloat<V> ? T(0x1p23) : T(0x1p52);
+  auto count = bitcast<UBits<V>>(exponent) >> F::kMantissaBits;
+  V e = bitcast<V>(count | bitcast<UBits<V>>(broadcast(kUnit))) - (kUnit + T(F::kBias));
+  return {e, m - T(1), exponent};
+}
+
+// As above for any x > 0, subnormals included.
+template <class V>
+inline LogReduction<V> log_reduce_any(V x) {
+  using T = Element<V>;
+  using F = FormatOf<V>;
+  constexpr T kUp = kIsFloat<V> ? T(0x1p25) : T(0x1p54);
+  Bits<V> tiny = x < F::kMinNormal;
+  auto result = log_reduce(select(tiny, x * kUp, x));
+  result.e = select(tiny, result.e - T(kIsFloat<V> ? 25 : 54), result.e);
+  return result;
+}
+
+// log(1 + f) + extra, extra small. f: f - f^2 / 2 + f^3 P(f), P minimax of degree 7, 2^-27 of the
+// log. d: with s = f / (2 + f), log(1 + f) = f - (f^2 / 2 - s (f^2 / 2 + R)), R = s^2 Q(s^2) the
+// minimax of (2 atanh(s) - 2 s) / s, 2^-58.
+template <class V>
+inline V log_mantissa(V f, V extra) {
+  using T = Element<V>;
+  V square = f * f;
+  if constexpr (kIsFloat<V>) {
+    V p = polynomial(f, -0.07634515f, 0.12761596f, -0.13160184f, 0.14201756f, -0.16623357f,
+                     0.20001227f, -0.2500082f, 0.3333333f);
+    V y = fma(f * square, p, extra);
+    return f + fma(broadcast(T(-0.5)), square, y);
+  } else {
+    V s = f / (T(2) + f);
+    V z = s * s;
+    V r = z * polynomial(z, 0.14795953248870078, 0.15314050217537567, 0.1818356433860433,
+                         0.22222198572948682, 0.2857142874239, 0.39999999999414665,
+                         0.6666666666666734);
+    V half = T(0.5) * square;
+    return f - (half - fma(s, half + r, extra));
+  }
+}
+
+// y where u is positive and finite; -inf for 0, nan for u < 0, u for inf and nan: the ends of log.
+template <class V>
+inline V log_special(V u, V y) {
+  V special = select(u == 0, -infinity<V>(), select(u < 0, quiet_nan<V>(), u));
+  return select((u > 0) & (u < infinity<V>()), y, special);
+}
+
+// ln(2) in two parts as in exp_reduce; e * kLn2High is exact.
+template <class T>
+constexpr T kLn2High = sizeof(T) == 4 ? T(0x1.62e4p-1) : T(0x1.62e42fefa3800p-1);
+template <class T>
+constexpr T kLn2Low = sizeof(T) == 4 ? T(0x1.7f7d1cf79abcap-20) : T(0x1.ef35793c76730p-45);
+
+template <class V>
+inline V log(V x) {
+  using T = Element<V>;
+  auto [e, f, exponent] = log_reduce_any(x);
+  V y = log_mantissa(f, e * kLn2Low<T>);
+  return log_special(x, fma(e, broadcast(kLn2High<T>), y));
+}
+
+// Exact at powers of two.
+template <class V>
+inline V log2(V x) {
+  using T = Element<V>;
+  auto [e, f, exponent] = log_reduce_any(x);
+  return log_special(x, fma(log_mantissa(f, V{}), broadcast(T(1.4426950408889634)), e));
+}
+
+template <class V>
+inline V log10(V x) {
+  using T = Element<V>;
+  constexpr T kHigh = kIsFloat<V> ? T(0.301025390625) : T(0.30102999566395283);  // log10(2)
+  constexpr T kLow = kIsFloat<V> ? T(4.605038981195214e-06) : T(2.8363394551044964e-14);
+  auto [e, f, exponent] = log_reduce_any(x);
+  V y = fma(log_mantissa(f, V{}), broadcast(T(0.4342944819032518)), e * kLow);
+  return log_special(x, fma(e, broadcast(kHigh), y));
+}
+
+// With 1 + x = 2^e (1 + f): f = x 2^-e + (2^-e - 1), where only the sum is rounded. From `large` on
+// 1 + x rounds to x or the loss is nothing, and 2^-e might be subnormal.
+template <class V>
+inline V log1p(V x) {
+  using T = Element<V>;
+  using F = FormatOf<V>;
+  constexpr T kLarge = kIsFloat<V> ? T(0x1p24) : T(0x1p53);
+  constexpr T kTiny = kIsFloat<V> ? T(0x1p-25) : T(0x1p-54);
+  V u = T(1) + x;
+  auto [e, f, exponent] = log_reduce(u);
+  V scale = bitcast<V>(typename F::Int(2) * F::kOne - exponent);
+  f = select(x < kLarge, fma(x, scale, scale - T(1)), f);
+  V y = fma(e, broadcast(kLn2High<T>), log_mantissa(f, e * kLn2Low<T>));
+  return select(abs(x) < kTiny, x, log_special(u, y));
+}
+
+}  // namespace
+}  // namespace pydl::PYDL_ISA

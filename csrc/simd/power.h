@@ -1,0 +1,130 @@
+// pow, and division with its remainder. See math.h.
+#pragma once
+
+#include "simd/exp_log.h"
+
+namespace pydl::PYDL_ISA {
+namespace {
+
+// high + low, |low| at most half an ULP of high
+struct DoubleDouble {
+  Vec<double> high, low;
+};
+
+// log(x) for x > 0 to about 2^-65, relative. With m = x 2^-e and s = (m - 1) / (m + 1):
+// log(m) = 2 s + s^3 (2/3 + s^2 K(s^2)), K minimax of degree 6, 2^-65 of the sum.
+inline DoubleDouble log_twice(Vec<double> x) {
+  using V = Vec<double>;
+  auto [e, f, exponent] = log_reduce_any(x);
+  V m1 = 2.0 + f;
+  V m1_low = f - (m1 - 2.0);
+  V s = f / m1, back = s * m1;
+  V s_low = (((f - back) - multiply_error(s, m1, back)) - s * m1_low) / m1;
+  V z = s * s;
+  V z_low = multiply_error(s, s, z) + 2.0 * s * s_low;
+  V tail = z * polynomial(z, 0.13196242636431754, 0.13256826408269548, 0.1538675698871536,
+                          0.18181784373836285, 0.22222222519855556, 0.28571428570099894,
+                          0.40000000000002256);
+  constexpr double kTwoThirds = 0.6666666666666666, kTwoThirdsLow = 3.700743415417188e-17;
+  V c = kTwoThirds + tail;
+  V c_low = (kTwoThirds - c) + tail + kTwoThirdsLow;
+  V cube = s * z;
+  V cube_low = multiply_error(s, z, cube) + s * z_low + s_low * z;
+  V t = cube * c;
+  V t_low = multiply_error(cube, c, t) + cube * c_low + cube_low * c;
+  // e ln(2) + 2 s + t, largest first, each rounding error kept.
+  V whole = e * kLn2High<double>, twice = 2.0 * s;
+  V a = whole + twice;
+  V a_low = (whole - a) + twice;
+  V b = a + t;
+  V b_low = (a - b) + t;
+  V low = b_low + a_low + (t_low + 2.0 * s_low + e * kLn2Low<double>);
+  V high = b + low;
+  return {high, (b - high) + low};
+}
+
+// |x|^y by exp(y log|x|). f: in double, correctly rounded but for ties. d: with the log as above.
+inline Vec<double> pow_positive(Vec<double> x, Vec<double> y) {
+  auto l = log_twice(x);
+  Vec<double> high = log_special(x, l.high);
+  Vec<double> product = y * high;
+  Vec<double> low = multiply_error(y, high, product) + y * l.low;
+  // At the ends of the range, 0 and inf, the correction is void and may be nan.
+  low = select(abs(product) < 1000.0, low, Vec<double>{});
+  return exp_times(broadcast(1.0), product, low);
+}
+
+inline Vec<float> pow_positive(Vec<float> x, Vec<float> y) {
+  auto [x0, x1] = widen(x);
+  auto [y0, y1] = widen(y);
+  return narrow(exp(y0 * log(x0)), exp(y1 * log(x1)));
+}
+
+// C99: pow(x, 0) = pow(1, y) = 1 even for nan; a negative x needs an integer y, whose parity is
+// the sign; pow(-1, +-inf) = 1.
+template <class V>
+inline V pow(V x, V y) {
+  using T = Element<V>;
+  V a = abs(x);
+  V result = pow_positive(a, y);
+  V half = T(0.5) * y;
+  Bits<V> integer = round_to<kTowardZero>(y) == y;
+  Bits<V> odd = integer & (round_to<kTowardZero>(half) != half);
+  result = select(odd, flip_sign(result, x), result);
+  result = select((x < 0) & (x > -infinity<V>()) & ~integer, quiet_nan<V>(), result);
+  Bits<V> one = (y == 0) | (x == T(1)) | ((a == T(1)) & (abs(y) == infinity<V>()));
+  return select(one, broadcast(T(1)), result);
+}
+
+// The remainder of |a| / |b|, exact: long division by partial quotients of 26 bits, whose products
+// with b are subtracted without rounding. nan if a is inf or b is 0.
+inline Vec<double> fmod_positive(Vec<double> a, Vec<double> b) {
+  using V = Vec<double>;
+  V r = select((a < infinity<V>()) & (b > 0), a, quiet_nan<V>());
+  for (Bits<V> left = r >= b; any(left); left = r >= b) {
+    V q = clamp(r / b, 0, 0x1p900);
+    q = round_to<kTowardZero>(bitcast<V>(bitcast<Bits<V>>(q) & ~int64_t(0x7ffffff)));
+    V product = q * b;
+    V next = (r - product) - multiply_error(q, b, product);
+    next = select(next < 0, next + b, next);  // r / b had been rounded up to q
+    r = select(left, next, r);
+  }
+  return r;
+}
+
+// Python's floor division: quotient = floor(a / b), remainder = a - b floor(a / b), as divmod.
+struct Division {
+  Vec<double> quotient, remainder;
+};
+
+inline Division divide_floor(Vec<double> a, Vec<double> b) {
+  using V = Vec<double>;
+  V r = copysign(fmod_positive(abs(a), abs(b)), a);
+  V q = (a - r) / b;
+  Bits<V> other_sign = (r != 0) & ((r < 0) != (b < 0));
+  V remainder = select(r == 0, copysign(V{}, b), select(other_sign, r + b, r));
+  q = select(other_sign, q - 1.0, q);
+  q = select(q == 0, copysign(V{}, a / b), round_to<kNearestEven>(q));
+  return {select(b == 0, a / b, q), remainder};
+}
+
+inline Vec<double> floor_divide(Vec<double> a, Vec<double> b) {
+  return divide_floor(a, b).quotient;
+}
+
+inline Vec<double> remainder(Vec<double> a, Vec<double> b) { return divide_floor(a, b).remainder; }
+
+inline Vec<float> floor_divide(Vec<float> a, Vec<float> b) {
+  auto [a0, a1] = widen(a);
+  auto [b0, b1] = widen(b);
+  return narrow(floor_divide(a0, b0), floor_divide(a1, b1));
+}
+
+inline Vec<float> remainder(Vec<float> a, Vec<float> b) {
+  auto [a0, a1] = widen(a);
+  auto [b0, b1] = widen(b);
+  return narrow(remainder(a0, b0), remainder(a1, b1));
+}
+
+}  // namespace
+}  // namespace pydl::PYDL_ISA

@@ -1,0 +1,303 @@
+// Vec<T>: one native vector register of T, built on GCC/Clang vector extensions.
+//
+// Arithmetic, comparison and `mask ? a : b` come from the compiler; this file adds what has no
+// operator. Every function keeps IEEE semantics, so a result has the same bits on every ISA that
+// has FMA (v3, v4, NEON). Scalars mix with vectors of the same element type: `T(2) * v`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__SSE4_2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace pydl::PYDL_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct VecOf {
+  typedef T Type __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using Vec = typename VecOf<T>::Type;  // kVectorBytes wide
+template <class T>
+constexpr ptrdiff_t kLanes = kVectorBytes / sizeof(T);
+
+// Element<Vec<float>> is float; Bits<Vec<float>> is Vec<int32_t>, the type of masks and bit casts.
+template <class T>
+struct Plain {
+  using Type = T;
+};
+template <class T>
+struct Plain<T&> {
+  using Type = T;
+};
+template <class V>
+using Element = typename Plain<decltype((*static_cast<V*>(nullptr))[0])>::Type;
+template <class V>
+using Bits = decltype(*static_cast<V*>(nullptr) == *static_cast<V*>(nullptr));
+
+template <class V>
+inline constexpr bool kIsFloat = sizeof(Element<V>) == 4;  // else double
+
+template <class To, class From>
+inline To bitcast(From v) {
+  static_assert(sizeof(To) == sizeof(From));
+  To out;
+  __builtin_memcpy(&out, &v, sizeof out);
+  return out;
+}
+
+template <class T>
+inline Vec<T> broadcast(T x) {
+  return x - Vec<T>{};
+}
+
+template <class T>
+inline Vec<T> load(const T* p) {
+  Vec<T> v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <class T>
+inline void store(T* p, Vec<T> v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// All ones in the lanes below n, as AVX2's masked moves want it: a window into ones, then zeros.
+template <class T>
+inline __m256i lanes_below(ptrdiff_t n) {
+  static constexpr int32_t kWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  const int32_t* p = kWindow + 8 - n * ptrdiff_t(sizeof(T) / 4);
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+#endif
+
+// The first n lanes, 0 <= n <= kLanes; the rest is zero. Touches no memory beyond p[n - 1].
+template <class T>
+inline Vec<T> load_partial(const T* p, ptrdiff_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return Vec<T>(_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p));
+  else if constexpr (sizeof(T) == 8)
+    return Vec<T>(_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p));
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return Vec<T>(_mm256_maskload_ps(reinterpret_cast<const float*>(p), lanes_below<T>(n)));
+  else if constexpr (sizeof(T) == 8)
+    return Vec<T>(_mm256_maskload_pd(reinterpret_cast<const double*>(p), lanes_below<T>(n)));
+#endif
+  Vec<T> v{};
+  __builtin_memcpy(&v, p, size_t(n) * sizeof(T));
+  return v;
+}
+
+template <class T>
+inline void store_partial(T* p, Vec<T> v, ptrdiff_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), __m512(v));
+  else if constexpr (sizeof(T) == 8)
+    return _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), __m512d(v));
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return _mm256_maskstore_ps(reinterpret_cast<float*>(p), lanes_below<T>(n), __m256(v));
+  else if constexpr (sizeof(T) == 8)
+    return _mm256_maskstore_pd(reinterpret_cast<double*>(p), lanes_below<T>(n), __m256d(v));
+#endif
+  __builtin_memcpy(p, &v, size_t(n) * sizeof(T));
+}
+
+// a * b + c, rounded once where the ISA has FMA (all but v2).
+template <class V>
+inline V fma(V a, V b, V c) {
+#if defined(__AVX512F__)
+  if constexpr (kIsFloat<V>)
+    return V(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+  else
+    return V(_mm512_fmadd_pd(__m512d(a), __m512d(b), __m512d(c)));
+#elif defined(__FMA__)
+  if constexpr (kIsFloat<V>)
+    return V(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+  else
+    return V(_mm256_fmadd_pd(__m256d(a), __m256d(b), __m256d(c)));
+#elif defined(__ARM_NEON)
+  if constexpr (kIsFloat<V>)
+    return V(vfmaq_f32(float32x4_t(c), float32x4_t(a), float32x4_t(b)));
+  else
+    return V(vfmaq_f64(float64x2_t(c), float64x2_t(a), float64x2_t(b)));
+#else
+  return a * b + c;
+#endif
+}
+
+template <class V>
+inline V sqrt(V x) {
+#if defined(__AVX512F__)
+  if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_sqrt_ps(__mmask16(-1), __m512(x)));
+  else
+    return V(_mm512_maskz_sqrt_pd(__mmask8(-1), __m512d(x)));
+#elif defined(__AVX2__)
+  if constexpr (kIsFloat<V>)
+    return V(_mm256_sqrt_ps(__m256(x)));
+  else
+    return V(_mm256_sqrt_pd(__m256d(x)));
+#elif defined(__ARM_NEON)
+  if constexpr (kIsFloat<V>)
+    return V(vsqrtq_f32(float32x4_t(x)));
+  else
+    return V(vsqrtq_f64(float64x2_t(x)));
+#else
+  if constexpr (kIsFloat<V>)
+    return V(_mm_sqrt_ps(__m128(x)));
+  else
+    return V(_mm_sqrt_pd(__m128d(x)));
+#endif
+}
+
+enum Rounding { kNearestEven = 0, kDown = 1, kUp = 2, kTowardZero = 3 };  // SSE4.1 immediates
+
+// To an integral value, no exception raised. The sign of zero is kept. (Masked by all ones, as in
+// sqrt, because GCC 12 warns of an uninitialized value in the plain AVX-512 intrinsics.)
+template <Rounding R, class V>
+inline V round_to(V x) {
+  constexpr int kImmediate = R | 8;
+#if defined(__AVX512F__)
+  if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_roundscale_ps(__mmask16(-1), __m512(x), kImmediate));
+  else
+    return V(_mm512_maskz_roundscale_pd(__mmask8(-1), __m512d(x), kImmediate));
+#elif defined(__AVX2__)
+  if constexpr (kIsFloat<V>)
+    return V(_mm256_round_ps(__m256(x), kImmediate));
+  else
+    return V(_mm256_round_pd(__m256d(x), kImmediate));
+#elif defined(__ARM_NEON)
+  if constexpr (kIsFloat<V>) {
+    float32x4_t v(x);
+    return V(R == kNearestEven ? vrndnq_f32(v)
+             : R == kDown      ? vrndmq_f32(v)
+             : R == kUp        ? vrndpq_f32(v)
+                               : vrndq_f32(v));
+  } else {
+    float64x2_t v(x);
+    return V(R == kNearestEven ? vrndnq_f64(v)
+             : R == kDown      ? vrndmq_f64(v)
+             : R == kUp        ? vrndpq_f64(v)
+                               : vrndq_f64(v));
+  }
+#else
+  if constexpr (kIsFloat<V>)
+    return V(_mm_round_ps(__m128(x), kImmediate));
+  else
+    return V(_mm_round_pd(__m128d(x), kImmediate));
+#endif
+}
+
+template <class V>
+inline V select(Bits<V> mask, V a, V b) {
+  return mask ? a : b;
+}
+
+template <class V>
+inline V abs(V x) {
+  using B = Bits<V>;
+  constexpr auto kSign = Element<B>(1) << (8 * sizeof(Element<B>) - 1);
+  return bitcast<V>(bitcast<B>(x) & ~kSign);
+}
+
+template <class V>
+inline V copysign(V magnitude, V sign) {
+  using B = Bits<V>;
+  constexpr auto kSign = Element<B>(1) << (8 * sizeof(Element<B>) - 1);
+  return bitcast<V>((bitcast<B>(magnitude) & ~kSign) | (bitcast<B>(sign) & kSign));
+}
+
+// a with its sign changed where b is negative.
+template <class V>
+inline V flip_sign(V a, V b) {
+  using B = Bits<V>;
+  constexpr auto kSign = Element<B>(1) << (8 * sizeof(Element<B>) - 1);
+  return bitcast<V>(bitcast<B>(a) ^ (bitcast<B>(b) & kSign));
+}
+
+// x limited to [low, high]; nan stays nan.
+template <class V>
+inline V clamp(V x, Element<V> low, Element<V> high) {
+  x = select(x < low, broadcast(low), x);
+  return select(x > high, broadcast(high), x);
+}
+
+// The rounding error of p = a * b: a b = p + multiply_error(a, b, p), barring over- and underflow.
+template <class V>
+inline V multiply_error(V a, V b, V p) {
+#if defined(__FMA__) || defined(__ARM_NEON)
+  return fma(a, b, -p);
+#else
+  // Veltkamp's splitting and Dekker's product, Numerische Mathematik 18 (1971).
+  using T = Element<V>;
+  constexpr T kSplit = kIsFloat<V> ? T(4097) : T(134217729);
+  V ca = kSplit * a, cb = kSplit * b;
+  V a_high = ca - (ca - a), b_high = cb - (cb - b);
+  V a_low = a - a_high, b_low = b - b_high;
+  return ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low;
+#endif
+}
+
+// The two halves of a float vector as doubles, and back with one rounding.
+struct Widened {
+  Vec<double> low, high;
+};
+
+inline Widened widen(Vec<float> x) {
+  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+  Half half[2];
+  __builtin_memcpy(half, &x, sizeof x);
+  return {__builtin_convertvector(half[0], Vec<double>),
+          __builtin_convertvector(half[1], Vec<double>)};
+}
+
+inline Vec<float> narrow(Vec<double> low, Vec<double> high) {
+  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+  Half half[2] = {__builtin_convertvector(low, Half), __builtin_convertvector(high, Half)};
+  Vec<float> x;
+  __builtin_memcpy(&x, half, sizeof x);
+  return x;
+}
+
+// Whether any lane of a mask is set.
+template <class B>
+inline bool any(B mask) {
+  uint64_t words[kVectorBytes / 8], found = 0;
+  __builtin_memcpy(words, &mask, sizeof mask);
+  for (uint64_t word : words) found |= word;
+  return found != 0;
+}
+
+// nan if either is nan, as NumPy's maximum and minimum; +0 and -0 count as equal, the first wins.
+template <class V>
+inline V max(V a, V b) {
+  return select((a >= b) | (a != a), a, b);
+}
+
+template <class V>
+inline V min(V a, V b) {
+  return select((a <= b) | (a != a), a, b);
+}
+
+}  // namespace
+}  // namespace pydl::PYDL_ISA
