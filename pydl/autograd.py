@@ -1,0 +1,458 @@
+"""Reverse-mode differentiation: the graph, and its three faces.
+
+Every recorded operation leaves a Node. `backward` walks the nodes from the last to the first, hands
+each its output's gradient, and adds up what its gradient function returns. No recursion, so a
+chain of any length will do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import heapq
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pydl import _core
+from pydl.tensor import LEAF, Tensor, tick, to_array, wrap
+
+
+class _State(threading.local):
+    depth = 0  # gradient computations around the code that runs now
+
+
+_state = _State()
+# Whether operations are recorded, for each thread; the short way of the operators reads it in C++.
+recording: Callable[[], bool] = _core.recording
+set_recording: Callable[[bool], bool] = _core.set_recording  # returns what it was
+
+
+class Node:
+    """One recorded operation: what its gradient function needs."""
+
+    __slots__ = ("inputs", "number", "op", "outputs", "static")
+
+    def __init__(self, op: Any, inputs: tuple[Any, ...], outputs: Any, static: dict[str, Any]):
+        self.op = op
+        self.inputs = inputs
+        self.outputs = outputs  # array, or a tuple of arrays, if the gradient reads them
+        self.static = static
+        self.number = tick()
+
+
+_core.register_classes(Tensor, Node)
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Operations inside are not recorded.
+
+    >>> import pydl
+    >>> v = pydl.Variable([1.0])
+    >>> with pydl.no_grad():
+    ...     y = v * 2
+    >>> y.requires_grad
+    False
+    """
+    before = set_recording(False)
+    try:
+        yield
+    finally:
+        set_recording(before)
+
+
+def op(
+    function: Any = None,
+    *,
+    saves: Sequence[str] | None = None,
+    variadic: bool = False,
+    view: bool = False,
+) -> Any:
+    """Makes a differentiable operation of a function on arrays.
+
+    Parameters before `/` are tensors, and the function receives their arrays (None stays None);
+    the others are static. It returns an array, or a tuple: one differentiable result and constants.
+    `@name.gradient` attaches the gradient, `(g, y, *inputs, **static)` -> for each input a Tensor,
+    None, or a function without arguments that is called only if that input wants a gradient.
+
+    Args:
+      saves: inputs, and "y", whose values the gradient reads; default: all inputs and "y".
+      variadic: the only tensor parameter is a sequence of tensors.
+      view: the result shows the memory of the first input.
+    """
+    if function is None:
+        return functools.partial(op, saves=saves, variadic=variadic, view=view)
+    parameters = list(inspect.signature(function).parameters.values())
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+    static_names = [p.name for p in parameters[len(names) :]]
+    defaults = {p.name: p.default for p in parameters[len(names) :] if p.default is not p.empty}
+    count = len(names)
+    optional = sum(p.default is not p.empty for p in parameters[:count])
+    label = function.__name__
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) < count - optional:
+            function(*args, **kwargs)  # raises the usual TypeError
+        inputs = tuple(args[0]) if variadic else args[:count]
+        arrays = [
+            x.data if isinstance(x, Tensor) else None if x is None else to_array(x, None, label)
+            for x in inputs
+        ]
+        if variadic:
+            result = function(arrays, *args[1:], **kwargs)
+        else:
+            result = function(*arrays, *args[count:], **kwargs)
+        many = type(result) is tuple
+        y = result[0] if many else result
+        out = wrap(y)
+        if view and isinstance(inputs[0], Tensor):
+            out._base = getattr(inputs[0], "_base", inputs[0])
+        if recording():
+            for x in inputs:
+                if isinstance(x, Tensor) and x._node is not None:
+                    if y.dtype.kind == "f":
+                        static = {**defaults, **dict(zip(static_names, args[count:])), **kwargs}
+                        kept = result if call.keeps_output else None
+                        tensors = tuple(
+                            x if isinstance(x, Tensor) or x is None else wrap(a)
+                            for x, a in zip(inputs, arrays, strict=True)
+                        )
+                        out._node = Node(call, tensors, kept, static)
+                    break
+        return (out, *(wrap(aux) for aux in result[1:])) if many else out
+
+    functools.update_wrapper(call, function)
+    define_gradient(call, saves, range(count) if saves is None else (
+        [names.index(s) for s in saves if s != "y"]))
+    return call
+
+
+def define_gradient(call: Any, saves: Sequence[str] | None, saved_inputs: Any) -> None:
+    """Gives an operation the attributes that backward reads."""
+
+    def gradient(rule: Callable[..., Any]) -> Callable[..., Any]:
+        call.rule = rule
+        return rule
+
+    call.rule = None
+    call.gradient = gradient
+    call.keeps_output = saves is None or "y" in saves
+    call.saves_all = saves is None
+    call.saved_inputs = tuple(saved_inputs)
+
+
+def _check_unchanged(node: Node) -> None:
+    call = node.op
+    saved = range(len(node.inputs)) if call.saves_all else call.saved_inputs
+    for i in saved:
+        x = node.inputs[i] if i < len(node.inputs) else None
+        if x is not None and x.version > node.number:
+            raise RuntimeError(
+                f"backward: input {i} of {call.__name__}, of shape {x.shape}, was changed in place "
+                "after it was used; compute the gradient before the change"
+            )
+
+
+def _add(a: np.ndarray, b: np.ndarray, owned: bool) -> np.ndarray:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise RuntimeError(f"backward: gradients of shapes {a.shape} and {b.shape} meet")
+    return _core.add(a, b, a if owned else None)
+
+
+class _Sums:
+    """Gradients added up by owner: the first borrowed, the second makes a buffer."""
+
+    def __init__(self) -> None:
+        self.total: dict[Any, np.ndarray] = {}
+        self.owned: set[Any] = set()
+
+    def add(self, key: Any, g: np.ndarray) -> bool:
+        """Adds; True where this is the first gradient of `key`."""
+        before = self.total.get(key)
+        if before is None:
+            self.total[key] = g
+            return True
+        self.total[key] = _add(before, g, key in self.owned)
+        self.owned.add(key)
+        return False
+
+
+def _run(target: Tensor, seed: np.ndarray, retain: bool, sources: Sequence[Any] | None) -> _Sums:
+    """Gradients of `target` for the leaves (keyed by tensor) and for nodes in `sources`."""
+    sums = _Sums()
+    if target._node is LEAF:
+        sums.add(target, seed)
+        return sums
+    wanted = {t._node for t in sources or () if isinstance(t._node, Node)}
+    heap: list[tuple[int, Node]] = [(-target._node.number, target._node)]
+    sums.add(target._node, seed)
+    while heap:
+        node = heapq.heappop(heap)[1]
+        g = sums.total[node] if node in wanted else sums.total.pop(node)
+        if node.inputs is None:
+            raise RuntimeError(
+                "backward: this graph was already used and freed; pass retain_graph=True "
+                "(or GradientTape(persistent=True)) to the first call"
+            )
+        call = node.op
+        if call.rule is None:
+            raise NotImplementedError(f"backward: {call.__name__} has no gradient")
+        _check_unchanged(node)
+        outputs = node.outputs
+        if type(outputs) is tuple:
+            y: Any = tuple(wrap(a) for a in outputs)
+        else:
+            y = None if outputs is None else wrap(outputs)
+        results = call.rule(wrap(g), y, *node.inputs, **node.static)
+        for x, dx in zip(node.inputs, results, strict=True):
+            if x is None or x._node is None:
+                continue
+            if not isinstance(dx, Tensor):
+                if dx is None:
+                    continue
+                dx = dx()
+            dx_data = dx.data
+            if dx_data.shape != x.data.shape:
+                raise RuntimeError(
+                    f"backward: {call.__name__} made a gradient of shape {dx_data.shape} "
+                    f"for an input of shape {x.data.shape}"
+                )
+            if x._node is LEAF:
+                sums.add(x, dx_data)
+            elif sums.add(x._node, dx_data):
+                heapq.heappush(heap, (-x._node.number, x._node))
+        if not retain:
+            node.inputs = node.outputs = None  # type: ignore[assignment]
+    return sums
+
+
+def _start(target: Tensor, seed: Any, retain: bool, sources: Any = None) -> _Sums:
+    before = set_recording(False)
+    try:
+        return _run(target, seed, retain, sources)
+    finally:
+        set_recording(before)
+
+
+def _check_not_nested(who: str, own: int) -> None:
+    """Gradients are constants; inside of another tape or grad that would go wrong silently."""
+    if _state.depth > own:
+        raise RuntimeError(
+            f"{who}: gradients of gradients are not available; compute the inner gradient "
+            "outside of the outer tape or grad"
+        )
+
+
+def backward(target: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
+    """Adds d target / d leaf to the `.grad` of every leaf that target was computed from.
+
+    Args:
+      target: a scalar, or any tensor with `gradient`.
+      gradient: what flows into target, of its shape; default 1 for a scalar.
+      retain_graph: keeps the graph, so that backward can be called again.
+
+    Raises:
+      ValueError: target is not a scalar and no gradient is given, or its shape differs.
+      RuntimeError: nothing was recorded, the graph was freed, or a saved tensor was changed.
+
+    >>> import pydl
+    >>> x = pydl.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([2., 4.])
+    """
+    if target._node is None:
+        raise RuntimeError(
+            "backward: nothing was recorded for this tensor; it must be computed from a trainable "
+            "Variable or a tensor with requires_grad=True, outside of no_grad()"
+        )
+    if gradient is None:
+        if target.size != 1:
+            raise ValueError(
+                f"backward: y has shape {target.shape}; pass a gradient of that shape, "
+                "or reduce to a scalar first"
+            )
+        seed = np.ones(target.shape, target.dtype)
+    else:
+        seed = to_array(gradient, target.dtype, "backward")
+        if seed.shape != target.shape:
+            raise ValueError(
+                f"backward: gradient has shape {seed.shape}, y has shape {target.shape}"
+            )
+    sums = _start(target, seed, retain_graph)
+    for leaf, g in sums.total.items():
+        if leaf.grad is None:
+            leaf.grad = wrap(g if leaf in sums.owned else g.copy())
+        else:
+            leaf.grad = wrap(_add(leaf.grad.data, g, False))
+
+
+def gradients(
+    target: Tensor, sources: Sequence[Tensor], seed: Any = None, retain_graph: bool = False
+) -> list[Tensor | None]:
+    """d sum(target) / d source for each source, None where unconnected; `.grad` stays untouched."""
+    if target._node is None:
+        return [None] * len(sources)
+    if seed is None:
+        seed = np.ones(target.shape, target.dtype)
+    total = _start(target, seed, retain_graph, sources).total
+    found = [total.get(s if s._node is LEAF else s._node) for s in sources]
+    return [None if g is None else wrap(g) for g in found]
+
+
+def _flatten(nest: Any) -> list[Any]:
+    if isinstance(nest, dict):
+        return [leaf for key in nest for leaf in _flatten(nest[key])]
+    if isinstance(nest, (list, tuple)):
+        return [leaf for item in nest for leaf in _flatten(item)]
+    return [nest]
+
+
+def _pack(nest: Any, leaves: Iterator[Any]) -> Any:
+    if isinstance(nest, dict):
+        return {key: _pack(item, leaves) for key, item in nest.items()}
+    if isinstance(nest, (list, tuple)):
+        return type(nest)([_pack(item, leaves) for item in nest])
+    return next(leaves)
+
+
+@contextlib.contextmanager
+def _recording() -> Iterator[None]:
+    before = set_recording(True)
+    _state.depth += 1
+    try:
+        yield
+    finally:
+        set_recording(before)
+        _state.depth -= 1
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that returns (f(*args), its gradient for the arguments `argnums`).
+
+    f must return a scalar tensor. Arguments may be nested lists, tuples or dicts of arrays; the
+    gradient has the same nesting.
+
+    >>> import pydl
+    >>> pydl.value_and_grad(lambda x: (x * x).sum())(pydl.tensor([3.0]))
+    (Tensor(9.), Tensor([6.]))
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        arguments = list(args)
+        for i in numbers:
+            if not -len(args) <= i < len(args):
+                raise ValueError(f"grad: argnums {i} is out of range for {len(args)} arguments")
+            leaves = [wrap(to_array(leaf, None, "grad")) for leaf in _flatten(args[i])]
+            for leaf in leaves:
+                leaf.requires_grad = True
+            arguments[i] = _pack(args[i], iter(leaves))
+        with _recording():
+            value = f(*arguments, **kwargs)
+            if not isinstance(value, Tensor) or value.size != 1:
+                shape = getattr(value, "shape", type(value).__name__)
+                raise ValueError(f"grad: the function must return a scalar tensor, got {shape}")
+            _check_not_nested("grad", own=1)
+            sources = [leaf for i in numbers for leaf in _flatten(arguments[i])]
+            found = gradients(value, sources)
+        zeros = [
+            g if g is not None else wrap(np.zeros(s.shape, s.dtype))
+            for g, s in zip(found, sources, strict=True)
+        ]
+        each = iter(zeros)
+        packed = tuple(_pack(arguments[i], each) for i in numbers)
+        return wrap(value.data), packed[0] if isinstance(argnums, int) else packed
+
+    return wrapped
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that returns the gradient of the scalar function f; see value_and_grad.
+
+    >>> import pydl
+    >>> pydl.grad(lambda x: pydl.sum(x**3))(pydl.tensor([1.0, 2.0]))
+    Tensor([ 3., 12.])
+    """
+    with_value = value_and_grad(f, argnums)
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return with_value(*args, **kwargs)[1]
+
+    return wrapped
+
+
+class GradientTape:
+    """Records the operations in its block and differentiates them.
+
+    Trainable Variables are watched by themselves, other tensors through `watch`.
+
+    Args:
+      persistent: allows more than one call of `gradient`.
+      watch_accessed_variables: accepted for compatibility; recording is always on for Variables.
+
+    >>> import pydl
+    >>> w = pydl.Variable(3.0)
+    >>> with pydl.GradientTape() as tape:
+    ...     loss = w * w
+    >>> tape.gradient(loss, w)
+    Tensor(6.)
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
+        self.persistent = persistent
+        self._used = False
+        self._watched: list[Tensor] = []
+        self._context: Any = None
+
+    def __enter__(self) -> GradientTape:
+        self._context = _recording()
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._context.__exit__(*error)
+        self._context = None
+
+    def watch(self, tensor: Any) -> None:
+        """Records for this tensor (or nest of tensors) from now on."""
+        for t in _flatten(tensor):
+            if not isinstance(t, Tensor):
+                raise TypeError(f"GradientTape.watch: needs a Tensor, got {type(t).__name__}")
+            if t._node is None:
+                t.requires_grad = True
+                self._watched.append(t)
+
+    def gradient(self, target: Any, sources: Any, output_gradients: Any = None) -> Any:
+        """d target / d source for each source, in the same nesting; None where unconnected.
+
+        A target that is not a scalar is summed. RuntimeError on a second call, unless persistent.
+        """
+        if self._used and not self.persistent:
+            raise RuntimeError(
+                "GradientTape.gradient: a tape can be used once; "
+                "GradientTape(persistent=True) keeps it"
+            )
+        targets = _flatten(target)
+        flat = _flatten(sources)
+        for t in [*targets, *flat]:
+            if not isinstance(t, Tensor):
+                raise TypeError(f"GradientTape.gradient: needs Tensors, got {type(t).__name__}")
+        _check_not_nested("GradientTape.gradient", own=0 if self._context is None else 1)
+        self._used = True
+        seeds = [None] * len(targets) if output_gradients is None else _flatten(output_gradients)
+        total: list[Tensor | None] = [None] * len(flat)
+        for i, (t, seed) in enumerate(zip(targets, seeds, strict=True)):
+            array = None if seed is None else to_array(seed, t.dtype, "GradientTape.gradient")
+            retain = self.persistent or i + 1 < len(targets)
+            for j, g in enumerate(gradients(t, flat, array, retain)):
+                before = total[j]
+                if g is not None:
+                    total[j] = g if before is None else wrap(_add(before.data, g.data, False))
+        return _pack(sources, iter(total))

@@ -1,0 +1,51 @@
+"""Checks of arguments, made before any kernel runs. `who` names the caller in the message."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+
+def integer(who: str, name: str, value: Any) -> int:
+    """`value` as an int; TypeError for anything that is no integer."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{who}: {name} must be an integer, got {value!r}") from None
+
+
+def axis(who: str, value: Any, ndim: int, shape: Sequence[int] | None = None) -> int:
+    """An axis in [-ndim, ndim) as one in [0, ndim)."""
+    number = integer(who, "axis", value)
+    if not -ndim <= number < ndim:
+        what = f"shape {tuple(shape)}" if shape is not None else f"{ndim} axes"
+        raise ValueError(f"{who}: axis {number} is out of range for {what}")
+    return number % ndim
+
+
+def axes(who: str, value: Any, ndim: int, shape: Sequence[int] | None = None) -> tuple[int, ...]:
+    """None (all), an axis or several, as a sorted tuple of axes in [0, ndim)."""
+    if value is None:
+        return tuple(range(ndim))
+    values = value if isinstance(value, (tuple, list)) else (value,)
+    found = tuple(sorted(axis(who, v, ndim, shape) for v in values))
+    if len(set(found)) != len(found):
+        raise ValueError(f"{who}: axis {tuple(values)} names an axis twice")
+    return found
+
+
+def shape(who: str, value: Any) -> tuple[int, ...]:
+    """A shape given as int or sequence; ValueError for negative or overflowing sizes."""
+    values = value if isinstance(value, (tuple, list)) else (value,)
+    sizes = tuple(integer(who, "shape", v) for v in values)
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"{who}: sizes must not be negative, got shape {sizes}")
+    total = 8
+    for n in sizes:
+        total *= max(n, 1)
+    if total >= 2**63:
+        raise ValueError(f"{who}: shape {sizes} has too many elements for memory")
+    if len(sizes) > 32:
+        raise ValueError(f"{who}: at most 32 dimensions, got {len(sizes)}")
+    return sizes

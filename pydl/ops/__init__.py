@@ -1,0 +1,215 @@
+"""All operations, and the operators and methods of Tensor that are made of them."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from pydl import autograd
+from pydl.ops.create import (
+    arange,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
+from pydl.ops.elementwise import *  # noqa: F403
+from pydl.ops.elementwise import __all__ as _elementwise
+from pydl.ops.index import (
+    argsort,
+    diagonal,
+    in_top_k,
+    nonzero,
+    one_hot,
+    scatter_add,
+    searchsorted,
+    segment_sum,
+    sequence_mask,
+    sort,
+    take,
+    take_along_axis,
+    top_k,
+    unique_values,
+)
+from pydl.ops.linalg import dense, dot, einsum, matmul, norm, outer, tensordot, vecdot
+from pydl.ops.nn import *  # noqa: F403
+from pydl.ops.nn import __all__ as _nn
+from pydl.ops.promote import as_tensor, result_type
+from pydl.ops.reduce import *  # noqa: F403
+from pydl.ops.reduce import __all__ as _reduce
+from pydl.ops.shape import (
+    broadcast_arrays,
+    broadcast_to,
+    concat,
+    copy,
+    expand_dims,
+    flatten,
+    flip,
+    getitem,
+    matrix_transpose,
+    moveaxis,
+    pad,
+    permute_dims,
+    ravel,
+    repeat,
+    reshape,
+    roll,
+    setitem,
+    split,
+    squeeze,
+    stack,
+    swapaxes,
+    tile,
+    transpose,
+    unstack,
+)
+from pydl.tensor import Tensor, wrap
+
+_STRUCTURAL = (
+    "arange empty empty_like eye full full_like linspace ones ones_like tril triu zeros zeros_like "
+    "argsort diagonal in_top_k nonzero one_hot scatter_add searchsorted segment_sum sequence_mask "
+    "sort take take_along_axis top_k unique_values dense dot einsum matmul norm outer tensordot "
+    "vecdot result_type broadcast_arrays broadcast_to concat copy expand_dims flatten flip "
+    "matrix_transpose moveaxis pad permute_dims ravel repeat reshape roll split squeeze stack "
+    "swapaxes tile transpose unstack"
+).split()
+
+# Other names of the same functions: NumPy's, Keras's, the array API's.
+ALIASES = {
+    "cast": "astype",
+    "concatenate": "concat",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctanh": "atanh",
+    "cumsum": "cumulative_sum",
+    "gather": "take",
+    "invert": "bitwise_invert",
+    "mod": "remainder",
+    "pow": "power",
+    "swish": "silu",
+    "true_divide": "divide",
+}
+ALIASES = {alias: name for alias, name in ALIASES.items() if name in globals()}
+for _alias, _name in ALIASES.items():
+    globals()[_alias] = globals()[_name]
+
+__all__ = sorted({*_elementwise, *_nn, *_reduce, *_STRUCTURAL, *ALIASES})
+
+
+def _swapped(function: Any) -> Any:
+    def operator(b: Any, a: Any) -> Tensor:
+        return function(a, b)
+
+    return operator
+
+
+def _guarded(function: Any) -> Any:
+    """The operator, or NotImplemented for partners that are no numbers, so that theirs is tried."""
+    quick = getattr(function, "operator", None)
+
+    def operator(a: Any, b: Any) -> Any:
+        if quick is not None:
+            out = quick(a, b)
+            if out is not None:
+                return out
+        if isinstance(b, (Tensor, float, int, np.ndarray, np.generic, list, tuple)):
+            return function(a, b)
+        return NotImplemented
+
+    return operator
+
+
+def _power(a: Any, b: Any, modulo: None = None) -> Tensor:
+    return globals()["power"](a, b)
+
+
+def _ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    """NumPy's functions of tensors: pydl's op of that name, else NumPy's on the values."""
+    out = options.pop("out", None)
+    name = ALIASES.get(ufunc.__name__, ufunc.__name__)
+    function = globals()[name] if name in _elementwise else None
+    if method == "__call__" and function is not None and not options and out is None:
+        return function(*inputs)
+    if autograd.recording() and builtins.any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+        raise TypeError(
+            f"numpy.{ufunc.__name__}: a tensor that wants a gradient cannot pass through NumPy; "
+            "use pydl's function, or x.numpy() for the values"
+        )
+    arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+    if out is not None:
+        options["out"] = tuple(x.data if isinstance(x, Tensor) else x for x in out)
+    result = getattr(ufunc, method)(*arrays, **options)
+    if out is not None:
+        return out[0] if len(out) == 1 else out
+    return wrap(np.asarray(result)) if not isinstance(result, tuple) else tuple(map(wrap, result))
+
+
+def _iterate(self: Tensor) -> Any:
+    if self.ndim == 0:
+        raise TypeError("iteration over a tensor without axes")
+    return (getitem(self, i) for i in range(len(self)))
+
+
+def _attach() -> None:
+    g = globals()
+    operators = {
+        "add": "add",
+        "sub": "subtract",
+        "mul": "multiply",
+        "truediv": "divide",
+        "floordiv": "floor_divide",
+        "mod": "remainder",
+        "matmul": "matmul",
+        "and": "bitwise_and",
+        "or": "bitwise_or",
+        "xor": "bitwise_xor",
+    }
+    for name, target in operators.items():
+        setattr(Tensor, f"__{name}__", _guarded(g[target]))
+        setattr(Tensor, f"__r{name}__", _swapped(getattr(Tensor, f"__{name}__")))
+    comparisons = {
+        "eq": "equal",
+        "ne": "not_equal",
+        "lt": "less",
+        "le": "less_equal",
+        "gt": "greater",
+        "ge": "greater_equal",
+    }
+    for name, target in comparisons.items():
+        setattr(Tensor, f"__{name}__", _guarded(g[target]))
+    single = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
+    for name, target in single.items():
+        setattr(Tensor, f"__{name}__", g[target])
+    Tensor.__pow__ = _power  # type: ignore[method-assign, assignment]
+    Tensor.__rpow__ = _swapped(_power)  # type: ignore[method-assign]
+    Tensor.__getitem__ = getitem  # type: ignore[method-assign]
+    Tensor.__setitem__ = setitem  # type: ignore[method-assign]
+    Tensor.__iter__ = _iterate  # type: ignore[method-assign]
+    Tensor.__array_ufunc__ = _ufunc  # type: ignore[attr-defined]
+    Tensor.T = property(transpose)  # type: ignore[assignment]
+    Tensor.mT = property(matrix_transpose)  # type: ignore[assignment]
+
+    methods = """abs all any argmax argmin argsort astype ceil clip conj copy cos cumulative_sum
+    cumsum diagonal dot exp expand_dims flatten floor log matmul max mean min moveaxis norm prod
+    ravel repeat reshape round sigmoid sin sort split sqrt square squeeze std sum swapaxes take
+    tanh transpose relu var""".split()
+    for name in methods:
+        if name in g:
+            setattr(Tensor, name, g[name])
+    Tensor.backward = autograd.backward  # type: ignore[attr-defined, method-assign]
+
+
+_attach()

@@ -1,0 +1,130 @@
+"""Tensors made from nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pydl import check, config
+from pydl.ops.promote import as_tensor
+from pydl.tensor import Tensor, dtype_of, to_array, wrap
+
+
+def _dtype(who: str, dtype: Any) -> np.dtype[Any]:
+    return dtype_of(config.floatx() if dtype is None else dtype, who)
+
+
+def zeros(shape: Any, dtype: Any = None) -> Tensor:
+    """Zeros of a shape; `config.floatx()` by default.
+
+    >>> import pydl
+    >>> pydl.zeros((2, 2))
+    Tensor([[0., 0.],
+            [0., 0.]])
+    """
+    return wrap(np.zeros(check.shape("zeros", shape), _dtype("zeros", dtype)))
+
+
+def ones(shape: Any, dtype: Any = None) -> Tensor:
+    """Ones of a shape; `config.floatx()` by default."""
+    return wrap(np.ones(check.shape("ones", shape), _dtype("ones", dtype)))
+
+
+def empty(shape: Any, dtype: Any = None) -> Tensor:
+    """A tensor of a shape with arbitrary values; `config.floatx()` by default."""
+    return wrap(np.empty(check.shape("empty", shape), _dtype("empty", dtype)))
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """One value in a shape; the dtype is that of the value by default.
+
+    >>> import pydl
+    >>> pydl.full((2,), 7)
+    Tensor([7, 7], dtype=int64)
+    """
+    value = to_array(fill_value, dtype, "full")
+    if value.ndim:
+        raise ValueError(f"full: fill_value must be one number, got shape {value.shape}")
+    return wrap(np.full(check.shape("full", shape), value))
+
+
+def zeros_like(x: Any, /, dtype: Any = None) -> Tensor:
+    """Zeros of x's shape and dtype."""
+    x = as_tensor(x, "zeros_like")
+    return zeros(x.shape, x.dtype if dtype is None else dtype)
+
+
+def ones_like(x: Any, /, dtype: Any = None) -> Tensor:
+    """Ones of x's shape and dtype."""
+    x = as_tensor(x, "ones_like")
+    return ones(x.shape, x.dtype if dtype is None else dtype)
+
+
+def empty_like(x: Any, /, dtype: Any = None) -> Tensor:
+    """Arbitrary values of x's shape and dtype."""
+    x = as_tensor(x, "empty_like")
+    return empty(x.shape, x.dtype if dtype is None else dtype)
+
+
+def full_like(x: Any, /, fill_value: Any, dtype: Any = None) -> Tensor:
+    """One value in x's shape and dtype."""
+    x = as_tensor(x, "full_like")
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype)
+
+
+def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on the k-th diagonal of an n_rows x n_cols matrix, zeros elsewhere."""
+    shape = check.shape("eye", (n_rows, n_rows if n_cols is None else n_cols))
+    return wrap(np.eye(*shape, k=check.integer("eye", "k", k), dtype=_dtype("eye", dtype)))
+
+
+def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, ... below stop; integers give int64, floats `config.floatx()`.
+
+    >>> import pydl
+    >>> pydl.arange(3)
+    Tensor([0, 1, 2], dtype=int64)
+    """
+    if stop is None:
+        start, stop = 0, start
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
+    if dtype is None:
+        floats = any(isinstance(v, (float, np.floating)) for v in (start, stop, step))
+        dtype = config.floatx() if floats else np.int64
+    length = int(max(0, np.ceil((stop - start) / step)))
+    check.shape("arange", length)
+    return wrap(np.arange(start, stop, step).astype(dtype_of(dtype, "arange"), copy=False))
+
+
+def linspace(
+    start: float, stop: float, /, num: int = 50, *, dtype: Any = None, endpoint: bool = True
+) -> Tensor:
+    """num evenly spaced numbers from start to stop, stop included if `endpoint`.
+
+    >>> import pydl
+    >>> pydl.linspace(0, 1, 3)
+    Tensor([0. , 0.5, 1. ])
+    """
+    (n,) = check.shape("linspace", num)
+    values = np.linspace(start, stop, n, endpoint=endpoint)
+    return wrap(values.astype(_dtype("linspace", dtype)))
+
+
+def tril(x: Any, /, *, k: int = 0) -> Tensor:
+    """The matrix (or stack of matrices) x with zeros above the k-th diagonal."""
+    return as_tensor(x, "tril") * np.tri(*_matrix("tril", x), k, dtype=as_tensor(x).dtype)
+
+
+def triu(x: Any, /, *, k: int = 0) -> Tensor:
+    """The matrix (or stack of matrices) x with zeros below the k-th diagonal."""
+    mask = 1 - np.tri(*_matrix("triu", x), k - 1)
+    return as_tensor(x, "triu") * mask.astype(as_tensor(x).dtype)
+
+
+def _matrix(who: str, x: Any) -> tuple[int, int]:
+    shape = as_tensor(x, who).shape
+    if len(shape) < 2:
+        raise ValueError(f"{who}: needs two axes or more, got shape {shape}")
+    return shape[-2], shape[-1]

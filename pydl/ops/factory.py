@@ -1,0 +1,158 @@
+"""Makes Python functions of the element-wise kernels in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pydl import _core
+from pydl.autograd import Node, define_gradient, recording
+from pydl.ops.promote import FLOATS, cast, is_weak, promote
+from pydl.ops.unbroadcast import unbroadcast
+from pydl.tensor import Tensor, to_array, wrap
+
+TABLE: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ops}
+_INDEX = {
+    row["name"]: i
+    for kind in ("unary", "binary")
+    for i, row in enumerate(row for row in _core.ops if row["kind"] == kind)
+}
+
+new = Tensor.__new__
+
+
+def _document(function: Any, name: str, formula: str) -> None:
+    row = TABLE[name]
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = __name__
+    bound = f"Within {row['max_ulp']:g} ULP of the exact value in float32."
+    gradient = "" if row["differentiable"] else " No gradient."
+    what = "element by element" + (", with broadcasting" if row["kind"] == "binary" else "")
+    function.__doc__ = f"{formula}, {what}. {bound}{gradient}"
+
+
+def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> Any:
+    """The operation of one kernel x -> y.
+
+    `host`: NumPy's function for integers and bool, where their result is no float.
+    """
+    kernel = getattr(_core, name)
+    row = TABLE[name]
+    keeps_output = "y" in row["saves"]
+    needs_input = "x" in row["saves"]
+    defaults = tuple(row["params"].values())
+
+    def call(x: Any, /, *params: float) -> Tensor:
+        if not params:
+            quick = operator(x)
+            if quick is not None:
+                return quick
+        data = x.data if isinstance(x, Tensor) else x
+        y = kernel(data, *params)
+        if y is None:
+            data = to_array(x, None, name)
+            if host is not None and data.dtype not in FLOATS:
+                y = np.asarray(host(data))
+            else:
+                y = kernel(promote(name, (data,), to_float=True)[0], *params)
+        out = new(Tensor)
+        out.data = y
+        if row["differentiable"] and recording() and isinstance(x, Tensor) and x._node is not None:
+            out._node = Node(
+                call, (x,), y if keeps_output else None, {"params": params or defaults}
+            )
+        else:
+            out._node = None
+        return out
+
+    operator = _core.unary_operator(_INDEX[name], call, keeps_output, {"params": defaults})
+    _document(call, name, formula)
+    define_gradient(call, row["saves"], (0,) if needs_input else ())
+    if row["differentiable"]:
+        kernel_backward = getattr(_core, name + "_backward")
+
+        def rule(g: Tensor, y: Tensor | None, x: Tensor, params: tuple[float, ...]) -> Any:
+            saved_y = None if y is None else y.data
+            return (wrap(kernel_backward(g.data, x.data if needs_input else None, saved_y, *params)),)
+
+        call.rule = rule  # type: ignore[attr-defined]
+    return call
+
+
+def binary(
+    name: str,
+    formula: str,
+    host: Callable[..., Any],
+    *,
+    to_float: bool = False,
+    gradient: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None = None,
+) -> Any:
+    """The operation of one kernel a, b -> y.
+
+    `host` is NumPy's function for integers and bool; `to_float` turns them into floats instead.
+    `gradient` are two functions of g alone, for a and b, where the fused kernels would only copy;
+    default: the fused kernels.
+    """
+    kernel = getattr(_core, name)
+    differentiable = TABLE[name]["differentiable"]
+
+    def call(a: Any, b: Any, /) -> Tensor:
+        out = operator(a, b)
+        return out if out is not None else promoted(a, b)
+
+    def promoted(a: Any, b: Any) -> Tensor:
+        pair = promote(name, (a, b), to_float)
+        y = kernel(*pair)
+        if y is None:
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                y = np.asarray(host(*pair))
+        out = new(Tensor)
+        out.data = y
+        out._node = None
+        if (
+            differentiable
+            and recording()
+            and (
+                (isinstance(a, Tensor) and a._node is not None)
+                or (isinstance(b, Tensor) and b._node is not None)
+            )
+            and y.dtype.kind == "f"
+        ):
+            inputs = (as_operand(a, y, name), as_operand(b, y, name))
+            out._node = Node(call, inputs, y if gradient is None else None, {})
+        return out
+
+    operator = _core.binary_operator(_INDEX[name], call, gradient is None, {})
+    call.operator = operator  # type: ignore[attr-defined]
+    _document(call, name, formula)
+    define_gradient(call, () if gradient else ("a", "b", "y"), () if gradient else (0, 1))
+    if gradient is not None:
+
+        def simple_rule(g: Tensor, y: Any, a: Tensor, b: Tensor) -> Any:
+            return (
+                lambda: unbroadcast(gradient[0](g), a),
+                lambda: unbroadcast(gradient[1](g), b),
+            )
+
+        call.rule = simple_rule  # type: ignore[attr-defined]
+    elif differentiable:
+        grad_a, grad_b = getattr(_core, name + "_grad_a"), getattr(_core, name + "_grad_b")
+
+        def rule(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Any:
+            x0, x1 = cast(a.data, g.dtype), cast(b.data, g.dtype)
+            return (
+                lambda: unbroadcast(wrap(grad_a(g.data, x0, x1, y.data)), a),
+                lambda: unbroadcast(wrap(grad_b(g.data, x0, x1, y.data)), b),
+            )
+
+        call.rule = rule  # type: ignore[attr-defined]
+    return call
+
+
+def as_operand(x: Any, y: np.ndarray, who: str) -> Tensor:
+    """What a node keeps of an operand: the tensor, or a constant of the result's dtype."""
+    if isinstance(x, Tensor):
+        return x
+    return wrap(np.asarray(x, y.dtype) if is_weak(x) else to_array(x, None, who))

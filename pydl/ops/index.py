@@ -1,0 +1,213 @@
+"""Operations that look up, order and count by position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pydl import check
+from pydl.autograd import op
+from pydl.ops.create import _dtype
+from pydl.ops.promote import as_tensor
+from pydl.ops.shape import _index, moveaxis, reshape
+from pydl.tensor import Tensor, to_array, wrap
+
+
+def _positions(who: str, indices: Any, n: int) -> np.ndarray:
+    array = to_array(indices, None, who)
+    if array.dtype.kind not in "iu":
+        if array.size:
+            raise TypeError(f"{who}: indices must be integers, got {array.dtype}")
+        array = array.astype(np.int64)
+    if array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < -n or high >= n:
+            raise IndexError(
+                f"{who}: index {low if low < -n else high} is out of range for an axis of length {n}"
+            )
+    return array
+
+
+def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
+    """The parts of x at positions along an axis; None flattens first. IndexError out of range.
+
+    >>> import pydl
+    >>> pydl.take(pydl.tensor([1.0, 2.0, 3.0]), [2, 0])
+    Tensor([3., 1.])
+    """
+    x = as_tensor(x, "take")
+    if axis is None:
+        x, axis = reshape(x, (x.size,)), 0
+    axis = check.axis("take", axis, x.ndim, x.shape)
+    return _index(x, (slice(None),) * axis + (_positions("take", indices, x.shape[axis]),))
+
+
+def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
+    """x at the positions that `indices` holds for each place along an axis, as in NumPy."""
+    x = as_tensor(x, "take_along_axis")
+    axis = check.axis("take_along_axis", axis, x.ndim, x.shape)
+    positions = _positions("take_along_axis", indices, x.shape[axis])
+    if positions.ndim != x.ndim:
+        raise ValueError(
+            f"take_along_axis: indices of shape {positions.shape} for x of shape {x.shape}"
+        )
+    grids = [
+        np.arange(n).reshape((-1,) + (1,) * (x.ndim - i - 1)) for i, n in enumerate(x.shape)
+    ]
+    grids[axis] = positions
+    return _index(x, tuple(grids))
+
+
+@op(saves=())
+def _scatter_add(x: np.ndarray, updates: np.ndarray, /, positions: np.ndarray) -> np.ndarray:
+    y = x.copy()
+    np.add.at(y, positions, updates)
+    return y
+
+
+@_scatter_add.gradient
+def _(g: Tensor, y: Any, x: Tensor, updates: Tensor, positions: np.ndarray) -> Any:
+    return (g, lambda: _index(g, (positions,)))
+
+
+def scatter_add(x: Any, indices: Any, updates: Any, /) -> Tensor:
+    """A copy of x with updates[i] added to row indices[i]; repeated rows add up, in order.
+
+    >>> import pydl
+    >>> pydl.scatter_add(pydl.zeros(3), [0, 0, 2], pydl.tensor([1.0, 2.0, 3.0]))
+    Tensor([3., 0., 3.])
+    """
+    x, updates = as_tensor(x, "scatter_add"), as_tensor(updates, "scatter_add")
+    positions = _positions("scatter_add", indices, x.shape[0] if x.ndim else 0)
+    if updates.shape != positions.shape + x.shape[1:]:
+        raise ValueError(
+            f"scatter_add: updates must have shape {positions.shape + x.shape[1:]}, "
+            f"got {updates.shape}"
+        )
+    return _scatter_add(x, updates.astype(x.dtype), positions)
+
+
+def segment_sum(data: Any, segment_ids: Any, /, num_segments: int | None = None) -> Tensor:
+    """y[s] = sum of the rows of data whose segment id is s.
+
+    >>> import pydl
+    >>> pydl.segment_sum(pydl.tensor([1.0, 2.0, 3.0]), [0, 0, 1])
+    Tensor([3., 3.])
+    """
+    data = as_tensor(data, "segment_sum")
+    ids = to_array(segment_ids, None, "segment_sum")
+    if num_segments is None:
+        num_segments = int(ids.max()) + 1 if ids.size else 0
+    zeros = wrap(np.zeros((num_segments, *data.shape[ids.ndim :]), data.dtype))
+    if ids.size and int(ids.min()) < 0:
+        raise ValueError(f"segment_sum: ids must not be negative, got {int(ids.min())}")
+    return scatter_add(zeros, ids, data)
+
+
+def one_hot(x: Any, num_classes: int, /, axis: int = -1, dtype: Any = None) -> Tensor:
+    """1 at the position that each integer names along a new axis, 0 elsewhere; all 0 out of range.
+
+    >>> import pydl
+    >>> pydl.one_hot([1, 0], 3)
+    Tensor([[0., 1., 0.],
+            [1., 0., 0.]])
+    """
+    labels = to_array(x, None, "one_hot")
+    if labels.dtype.kind not in "iub":
+        raise TypeError(f"one_hot: needs integers, got {labels.dtype}")
+    (n,) = check.shape("one_hot", num_classes)
+    axis = check.axis("one_hot", axis, labels.ndim + 1)
+    y = np.zeros((*labels.shape, n), _dtype("one_hot", dtype))
+    inside = (labels >= 0) & (labels < n)
+    where = np.nonzero(inside)
+    y[(*where, labels[inside].astype(np.int64))] = 1
+    return wrap(np.ascontiguousarray(np.moveaxis(y, -1, axis)))
+
+
+def sequence_mask(lengths: Any, maxlen: int | None = None) -> Tensor:
+    """Bool (..., maxlen): whether the position is below the length.
+
+    >>> import pydl
+    >>> pydl.sequence_mask([1, 3])
+    Tensor([[ True, False, False],
+            [ True,  True,  True]], dtype=bool)
+    """
+    array = _positions("sequence_mask", lengths, 2**62)
+    if maxlen is None:
+        maxlen = int(array.max()) if array.size else 0
+    return wrap(np.arange(maxlen) < array[..., None])
+
+
+def argsort(x: Any, /, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The positions that would order x along an axis; equal elements keep their order."""
+    x = as_tensor(x, "argsort")
+    axis = check.axis("argsort", axis, x.ndim, x.shape)
+    data = x.data
+    if descending:
+        flipped = np.argsort(np.flip(data, axis), axis=axis, kind="stable")
+        return wrap(np.flip(data.shape[axis] - 1 - flipped, axis))
+    return wrap(np.argsort(data, axis=axis, kind="stable"))
+
+
+def sort(x: Any, /, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """x in order along an axis, nan last.
+
+    >>> import pydl
+    >>> pydl.sort(pydl.tensor([3.0, 1.0, 2.0]))
+    Tensor([1., 2., 3.])
+    """
+    return take_along_axis(x, argsort(x, axis, descending), axis)
+
+
+def top_k(x: Any, k: int, /, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    """The k largest along the last axis and their positions, the largest first; first ties win."""
+    x = as_tensor(x, "top_k")
+    check.axis("top_k", -1, x.ndim, x.shape)
+    if not 0 <= check.integer("top_k", "k", k) <= x.shape[-1]:
+        raise ValueError(f"top_k: k={k} for a last axis of length {x.shape[-1]}")
+    negated = -x.data if x.data.dtype.kind == "f" else -x.data.astype(np.int64)
+    order = np.argsort(negated, axis=-1, kind="stable")[..., :k]
+    return take_along_axis(x, order, -1), wrap(np.ascontiguousarray(order))
+
+
+def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
+    """Whether fewer than k of a row's predictions are larger than that of its target.
+
+    >>> import pydl
+    >>> pydl.in_top_k([2, 0], [[0.1, 0.2, 0.7], [0.1, 0.2, 0.7]], 2)
+    Tensor([ True, False], dtype=bool)
+    """
+    values = as_tensor(predictions, "in_top_k").data
+    if values.ndim != 2:
+        raise ValueError(f"in_top_k: predictions must have two axes, got shape {values.shape}")
+    labels = _positions("in_top_k", targets, values.shape[1])
+    if labels.shape != values.shape[:1]:
+        raise ValueError(f"in_top_k: targets {labels.shape} for predictions {values.shape}")
+    chosen = np.take_along_axis(values, labels[:, None].astype(np.int64), 1)
+    larger = np.sum(~(values <= chosen), axis=1)
+    return wrap((larger < check.integer("in_top_k", "k", k)) & np.isfinite(chosen[:, 0]))
+
+
+def nonzero(x: Any, /) -> tuple[Tensor, ...]:
+    """The positions of the elements that are not zero, one tensor an axis."""
+    return tuple(wrap(i) for i in np.nonzero(to_array(x, None, "nonzero")))
+
+
+def searchsorted(x: Any, values: Any, /, side: str = "left") -> Tensor:
+    """Where each value would go in the ordered vector x."""
+    return wrap(np.searchsorted(to_array(x), to_array(values), side=side))  # type: ignore[call-overload]
+
+
+def unique_values(x: Any, /) -> Tensor:
+    """The distinct elements of x, in order."""
+    return wrap(np.unique(to_array(x, None, "unique_values")))
+
+
+def diagonal(x: Any, /) -> Tensor:
+    """x[..., i, i] of the last two axes."""
+    x = as_tensor(x, "diagonal")
+    if x.ndim < 2:
+        raise ValueError(f"diagonal: needs two axes or more, got shape {x.shape}")
+    n = np.arange(min(x.shape[-2:]))
+    return moveaxis(_index(moveaxis(x, (-2, -1), (0, 1)), (n, n)), 0, -1)

@@ -1,0 +1,317 @@
+"""Every element-wise kernel of the table against NumPy in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from arrays import FLOATS, SPECIAL, layouts, strided_arrays
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import BINARY, UNARY
+
+import pydl
+from pydl import _core, ops
+from pydl.testing import assert_ulp, check_gradients, ulp_distance
+
+TABLE = {row["name"]: row for row in _core.ops}
+NAMES = {kind: [n for n, row in TABLE.items() if row["kind"] == kind] for kind in ("unary", "binary")}
+LANES = _core.vector_bytes // 4
+LENGTHS = sorted({0, 1, 2, LANES - 1, LANES, LANES + 1, 3 * LANES + 5, 255, 256, 257, 1000})
+FLOAT64_EXTRA_ULP = 2  # float64 kernels may be off by that much more than float32 ones
+
+
+def sample(name: str, n: int, dtype: object, seed: int = 0) -> np.ndarray:
+    low, high = TABLE[name]["domain"]
+    return np.random.default_rng(seed).uniform(low, high, n).astype(dtype)
+
+
+def expected(name: str, *inputs: np.ndarray) -> np.ndarray:
+    """The exact result, in a precision above that of the inputs where NumPy has one."""
+    row = TABLE[name]
+    wide = [x.astype(np.float64 if x.dtype == np.float32 else np.longdouble) for x in inputs]
+    with np.errstate(all="ignore"):
+        if row["kind"] == "unary":
+            dtype = inputs[0].dtype.type
+            params = {k: float(dtype(v)) for k, v in row["params"].items()}
+            return UNARY[name](wide[0], *params.values())
+        return BINARY[name](*wide)
+
+
+def call(name: str, *inputs: np.ndarray) -> np.ndarray:
+    """The kernel itself, with its parameters at their defaults."""
+    return getattr(_core, name)(*inputs)
+
+
+def flushed(x: np.ndarray) -> np.ndarray:
+    """x as kernels read it: numbers below the smallest normal one are zeros."""
+    return np.where(np.abs(x) < np.finfo(x.dtype).tiny, np.copysign(0, x), x).astype(x.dtype)
+
+
+def allowed(name: str, dtype: object) -> float:
+    bound = TABLE[name]["max_ulp"]
+    return bound if dtype == np.float32 else bound + FLOAT64_EXTRA_ULP
+
+
+def check(name: str, *inputs: np.ndarray) -> None:
+    got, want = call(name, *inputs), expected(name, *inputs)
+    if TABLE[name]["to_bool"]:
+        assert got.dtype == np.bool_
+        np.testing.assert_array_equal(got, want)
+    else:
+        assert got.dtype == inputs[0].dtype
+        assert_ulp(got, want, allowed(name, inputs[0].dtype))
+
+
+def test_every_op_has_an_oracle_and_a_function() -> None:
+    assert set(NAMES["unary"]) <= set(UNARY) and set(NAMES["binary"]) <= set(BINARY)
+    for name in TABLE:
+        assert callable(getattr(pydl, name)), name
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAMES["unary"])
+def test_unary_lengths_and_layouts(name: str, dtype: object) -> None:
+    for n in LENGTHS:
+        check(name, sample(name, n, dtype))
+    for x in layouts(sample(name, 67, dtype)).values():
+        check(name, x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAMES["unary"])
+def test_unary_special_values(name: str, dtype: object) -> None:
+    x = SPECIAL.astype(dtype)
+    got, want = call(name, x), expected(name, x)
+    if TABLE[name]["to_bool"]:
+        np.testing.assert_array_equal(got, want)
+        return
+    assert_ulp(got, want, allowed(name, dtype))
+    zero = (want == 0) & ~np.isnan(want) & (x == 0)
+    np.testing.assert_array_equal(np.signbit(got[zero]), np.signbit(np.asarray(want)[zero]))
+
+
+@pytest.mark.parametrize("name", NAMES["unary"])
+def test_unary_float32_bit_patterns(name: str) -> None:
+    """A stride through all finite float32 numbers, both signs; test_math covers all of them."""
+    x = np.arange(0, 2**32, 65_521, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    x = flushed(x[np.isfinite(x)])
+    if name in ("sin", "cos", "tan"):
+        x = x[np.abs(x) < 2**20]
+    check(name, x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES["unary"])
+def test_unary_all_float32(name: str) -> None:
+    """All 2^32 inputs."""
+    for start in range(0, 2**32, 2**24):
+        x = np.arange(start, start + 2**24, dtype=np.uint64).astype(np.uint32).view(np.float32)
+        if name in ("sin", "cos", "tan"):
+            x = x[~(np.abs(x) >= 2**20)]
+        check(name, flushed(x))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAMES["binary"])
+def test_binary_lengths_and_layouts(name: str, dtype: object) -> None:
+    for n in LENGTHS:
+        a, b = sample(name, n, dtype, 1), sample(name, n, dtype, 2)
+        check_binary(name, a, b)
+        if n:
+            check_binary(name, a, b[:1])
+            check_binary(name, a[:1], b)
+            check_binary(name, a[:1], b[:1])
+    first, second = layouts(sample(name, 67, dtype, 3)), layouts(sample(name, 67, dtype, 4))
+    for kind, a in first.items():
+        check_binary(name, a, second[kind])
+        if a.ndim == 1:
+            check_binary(name, a, second["stretched"])
+            check_binary(name, second["stretched"], a)
+            check_binary(name, a[:, None], second["stretched_inner"])
+
+
+def check_binary(name: str, a: np.ndarray, b: np.ndarray) -> None:
+    if name in ("floor_divide", "remainder"):
+        check_division(name, a, b)
+    else:
+        check(name, a, b)
+
+
+def check_division(name: str, a: np.ndarray, b: np.ndarray) -> None:
+    """Against NumPy in the same precision: a / b next to an integer rounds differently in others."""
+    with np.errstate(all="ignore"):
+        want = BINARY[name](a, b)
+    np.testing.assert_array_equal(call(name, a, b), want)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAMES["binary"])
+def test_binary_special_values(name: str, dtype: object) -> None:
+    x = SPECIAL.astype(dtype)
+    if name in ("floor_divide", "remainder"):
+        x = x[np.isfinite(x) & (np.abs(x) < 1e3) & (np.abs(x) > 0.1)]
+        check_division(name, x[:, None], x[None, :])
+        return
+    a, b = np.broadcast_arrays(x[:, None], x[None, :])
+    check(name, a, b)
+
+
+@pytest.mark.parametrize("name", ["add", "maximum", "less", "power"])
+@given(data=st.data())
+def test_broadcasting(name: str, data: st.DataObject) -> None:
+    """Operands whose shapes agree after axes were dropped or set to length 1."""
+    positive = st.floats(0.125, 8, width=32)
+    full = data.draw(strided_arrays(np.float32, elements=positive))
+    axes = data.draw(st.lists(st.booleans(), min_size=full.ndim, max_size=full.ndim))
+    other = full[(..., *(slice(0, 1) if cut else slice(None) for cut in axes))]
+    drop = data.draw(st.integers(0, full.ndim))
+    while drop and all(n == 1 for n in other.shape[:1]) and other.ndim:
+        other, drop = other[0], drop - 1
+    for a, b in ((full, other), (other, full)):
+        a, b = np.asarray(a), np.asarray(b)
+        got = call(name, a, b)
+        assert got.shape == np.broadcast_shapes(a.shape, b.shape)
+        want = expected(name, a, b)
+        if TABLE[name]["to_bool"]:
+            np.testing.assert_array_equal(got, want)
+        else:
+            assert_ulp(got, want, allowed(name, np.float32))
+
+
+@given(x=strided_arrays(np.float32))
+def test_layout_does_not_change_bits(x: np.ndarray) -> None:
+    for name in ("exp", "tanh"):
+        np.testing.assert_array_equal(call(name, x), call(name, np.ascontiguousarray(x)))
+
+
+def test_many_axes() -> None:
+    """More axes than one launch holds, none of which merge."""
+    x = np.random.default_rng(0).standard_normal((2,) * 12).astype(np.float32)
+    y = x.transpose(0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11)
+    np.testing.assert_array_equal(call("add", x, y), x + y)
+    z = np.zeros((1,) * 32, np.float32)
+    assert call("add", z, z).shape == (1,) * 32
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES["unary"] if TABLE[n]["differentiable"]])
+def test_unary_gradients(name: str) -> None:
+    row = TABLE[name]
+    x = sample(name, 31, np.float64, 5)
+    params = list(row["params"].values())
+    kinks = list(row["kinks"]) + [v for v in params if np.isfinite(v)] + [-v for v in params]
+    for kink in kinks:
+        x = x[np.abs(x - kink) > 1e-2]
+    if name in ("ceil", "floor", "round", "trunc"):
+        x = x[np.abs(x * 2 - np.round(x * 2)) > 1e-2]
+    function = getattr(ops, {"relu": "relu"}.get(name, name))
+    if name == "clip":
+        check_gradients(lambda t: ops.clip(t, -1.0, 2.0), x[np.abs(x - 2) > 1e-2])
+        return
+    check_gradients(function, x)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES["binary"] if TABLE[n]["differentiable"]])
+@pytest.mark.parametrize("shapes", [((4, 5), (4, 5)), ((4, 5), (5,)), ((4, 1), (1, 5)), ((), (3,))])
+def test_binary_gradients(name: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    rng = np.random.default_rng(6)
+    a, b = (rng.uniform(0.5, 3, s) for s in shapes)
+    if name in ("floor_divide", "remainder"):
+        b = b + 3.25  # the quotient stays away from integers
+    check_gradients(getattr(pydl, name), a, b)
+
+
+def test_gradient_at_the_kinks() -> None:
+    x = pydl.tensor([0.0], requires_grad=True)
+    for function in (pydl.relu, pydl.abs):
+        x.grad = None
+        function(x).sum().backward()
+        assert x.grad.item() == 0
+    a, b = (pydl.tensor([1.0], requires_grad=True) for _ in range(2))
+    pydl.maximum(a, b).sum().backward()
+    assert (a.grad.item(), b.grad.item()) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "maximum", "less", "equal"])
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8", "bool"])
+def test_integers_go_through_numpy(name: str, dtype: str) -> None:
+    if name == "subtract" and dtype == "bool":
+        with pytest.raises(TypeError):
+            pydl.subtract(np.array([True]), np.array([False]))
+        return
+    a, b = np.array([0, 1, 3], dtype), np.array([1, 1, 2], dtype)
+    got = getattr(pydl, name)(a, b)
+    want = BINARY[name](a, b)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got.numpy(), want)
+
+
+def test_promotion() -> None:
+    f32, f64, i32, i64 = (pydl.ones(2, dtype=d) for d in ("float32", "float64", "int32", "int64"))
+    assert (f32 + f64).dtype == np.float64
+    assert (i32 + i64).dtype == np.int64
+    assert (f32 + 1).dtype == np.float32 and (f32 + 1.5).dtype == np.float32
+    assert (i64 + 1).dtype == np.int64 and (i64 + 1.5).dtype == np.float32
+    assert (i64 / i64).dtype == np.float32 and pydl.exp(i64).dtype == np.float32
+    assert (f32 + np.float64(1)).dtype == np.float64
+    assert (pydl.ones(2, dtype="bool") + 1).dtype == np.int64
+    assert (f32 == 1).dtype == np.bool_
+    with pytest.raises(ValueError, match="add: the number 300 does not fit uint8"):
+        pydl.ones(2, dtype="uint8") + 300
+
+
+def test_out_and_overlap() -> None:
+    x = np.arange(10, dtype=np.float32)
+    _core.add(x[1:], x[:-1], x[1:])
+    np.testing.assert_array_equal(x, [0, 1, 3, 5, 7, 9, 11, 13, 15, 17])
+    y = np.empty((4, 3), np.float32).T
+    _core.exp(np.zeros((3, 4), np.float32), y)
+    np.testing.assert_array_equal(y, 1)
+
+
+def test_bad_out() -> None:
+    x = np.ones(3, np.float32)
+    locked = np.ones(3, np.float32)
+    locked.flags.writeable = False
+    with pytest.raises(ValueError, match="add: out is read-only"):
+        _core.add(x, x, locked)
+    with pytest.raises(ValueError, match=r"add: out must have shape \(3,\), got \(4,\)"):
+        _core.add(x, x, np.ones(4, np.float32))
+    with pytest.raises(TypeError, match="add: out must have the dtype of the result"):
+        _core.add(x, x, np.ones(3))
+    np.testing.assert_array_equal(locked, 1)
+
+
+def test_errors() -> None:
+    text = r"add: shapes \(32, 10\) and \(32, 11\) do not broadcast: axis -1 is 10 against 11"
+    with pytest.raises(ValueError, match=text):
+        pydl.ones((32, 10)) + pydl.ones((32, 11))
+    with pytest.raises(TypeError, match="exp: unsupported dtype object"):
+        pydl.exp(np.array([object()]))
+    with pytest.raises(TypeError, match="add: unsupported dtype complex128"):
+        pydl.add(np.ones(2, complex), 1)
+    with pytest.raises(ValueError, match="relu: max_value must be None or at least 0, got -1"):
+        pydl.relu([1.0], max_value=-1)
+
+
+def test_foreign_byte_order_and_misaligned() -> None:
+    x = np.arange(5, dtype=">f4")
+    np.testing.assert_array_equal(pydl.square(x).numpy(), np.arange(5.0) ** 2)
+    raw = np.zeros(21, np.uint8)
+    odd = raw[1:].view(np.float32)
+    np.testing.assert_array_equal(pydl.exp(odd).numpy(), 1)
+
+
+def test_denormals() -> None:
+    tiny = np.full(40, 1e-40, np.float32)
+    assert (call("multiply", tiny, np.ones(40, np.float32)) == 0).all()
+    pydl.config.set_denormals("keep")
+    np.testing.assert_array_equal(call("multiply", tiny, np.ones(40, np.float32)), tiny)
+    np.testing.assert_array_equal(tiny * np.float32(1), tiny)  # NumPy's own mode is untouched
+
+
+def test_ulp_distance() -> None:
+    one = np.float32(1)
+    assert ulp_distance(np.nextafter(one, np.float32(2)), 1.0) == 1
+    assert ulp_distance(np.float32(np.inf), 3.4028236e38) == 0
+    assert ulp_distance(np.float32(np.nan), 1.0) == np.inf
+    assert ulp_distance(np.float32(0), 1e-42) == 0
