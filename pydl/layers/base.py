@@ -1,0 +1,358 @@
+"""Layer: weights made on the first call, frozen or trained, saved and restored by name.
+
+A layer is three methods: `__init__` stores arguments, `build(input_shape)` makes the weights and
+`call(inputs, training=False)` computes. `__call__` does what all layers share around them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pydl import ops, regularizers
+from pydl.autograd import no_grad
+from pydl.layers.arguments import declared_shape, float_dtype
+from pydl.layers.nest import batch_free_shape, map_shapes, map_tensors, merge_shapes
+from pydl.layers.weights import WeightOwner
+from pydl.registry import NameCounter, Registry, snake_case
+from pydl.tensor import Tensor
+
+layer_classes: Registry[type[Layer]] = Registry("layer class")
+layer_names = NameCounter()
+
+
+class _CallState(threading.local):
+    """What the layers being called share on one thread."""
+
+    depth = 0  # how many calls enclose this one
+    number = 0  # of the outermost call
+    training: bool | None = None  # of the innermost call
+
+
+_state = _CallState()
+_call_numbers = itertools.count(1)
+_learning_phase = False
+
+
+def set_learning_phase(value: bool | int) -> None:
+    """Set what `training` is where no caller says: 0 (inference, the default) or 1."""
+    global _learning_phase
+    if value not in (0, 1):
+        raise ValueError(f"set_learning_phase: expected 0 or 1, got {value!r}")
+    _learning_phase = bool(value)
+
+
+def learning_phase() -> bool:
+    """Return what `training` is where no caller says."""
+    return _learning_phase
+
+
+def _recording_build(build: Callable[..., None]) -> Any:
+    """Wrap a `build` so that it marks the layer built.
+
+    A build that fails leaves no weights behind, and one that is repeated replaces them.
+    """
+
+    @functools.wraps(build)
+    def wrapper(self: Layer, input_shape: Any = None, *args: Any, **kwargs: Any) -> None:
+        if self._building:  # super().build(...)
+            build(self, input_shape, *args, **kwargs)
+            return
+        if self.built:
+            del self._weights[self._weights_before_build :]
+        self._weights_before_build = len(self._weights)
+        self._building = True
+        try:
+            build(self, input_shape, *args, **kwargs)
+        except BaseException:
+            del self._weights[self._weights_before_build :]
+            self.built = False
+            raise
+        finally:
+            self._building = False
+        self.built = True
+        if input_shape is not None:
+            self._built_for = input_shape
+
+    return wrapper
+
+
+class Layer(WeightOwner):
+    """Base class of the layers and models.
+
+    Attributes that are Variables or Layers, also inside lists, tuples and dictionaries, belong to
+    the layer: their weights are trained, counted and saved with it.
+
+    Args:
+        activity_regularizer: Penalty on the output, divided by the batch size.
+        trainable: False freezes the weights.
+        dtype: Float type of the weights and of the computation; None takes `config.floatx()`.
+        name: Name; None makes one from the class: "dense", "dense_1", ...
+        input_shape, input_dim, batch_input_shape: Shape of the first layer's input; the first two
+            without the batch axis.
+
+    Raises:
+        TypeError: Unknown argument.
+
+    >>> import pydl
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+    ...     def call(self, inputs):
+    ...         return inputs * self.factor
+    >>> layer = Scale()
+    >>> layer(pydl.ones((2, 3))).shape, layer.count_params()
+    ((2, 3), 3)
+    """
+
+    supports_masking = False
+    # Layers that compute with floats set this: integer inputs are then cast like other floats.
+    casts_integers = False
+
+    _built_for: Any  # the input shape, once built
+    _building = False
+    _weights_before_build = 0
+    _takes_training = False
+    _takes_mask = False
+    _default_training: bool | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        layer_classes.register(cls, cls._class_name())
+        if "build" in vars(cls):
+            cls.build = _recording_build(vars(cls)["build"])  # type: ignore[method-assign]
+        parameters = inspect.signature(cls.call).parameters
+        cls._takes_training = "training" in parameters
+        cls._takes_mask = "mask" in parameters
+        default = parameters["training"].default if cls._takes_training else None
+        cls._default_training = True if default is True else None
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if name is None:
+            name = layer_names.next(snake_case(type(self).__name__.lstrip("_")))
+        elif not isinstance(name, str) or not name or "/" in name:
+            raise ValueError(
+                f"{type(self).__name__}: name must be a non-empty string without '/', got {name!r}"
+            )
+        self.name = name
+        self.built = False
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self._trainable = bool(trainable)
+        self._dtype = float_dtype(type(self), dtype)
+        self._weights = []
+        self._added_losses: list[Any] = []
+        self._losses_number = 0  # the outermost call the added losses belong to
+        self._call_number = 0  # the last outermost call this layer took part in
+        self.batch_input_shape = declared_shape(type(self), kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        who = type(self).__name__
+        if name in ("_weights", "_trainable", "_dtype", "name", "built"):
+            if "_call_number" not in vars(self):
+                raise RuntimeError(
+                    f"{who}: call super().__init__() in __init__ before the layer is used"
+                )
+        elif name in ("input_shape", "output_shape") and not self.built:
+            raise AttributeError(f"{self.label}: has no {name} before it is built")
+        hint = "" if vars(self).get("built", True) else "; the layer is not built yet"
+        raise AttributeError(f"{who!r} object has no attribute {name!r}{hint}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name!r}, built={self.built}>"
+
+    @property
+    def dtype(self) -> str:
+        """Name of the float type of the weights."""
+        return self._dtype.name
+
+    # Building
+
+    @_recording_build
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for `input_shape` (batch axis included, None where free)."""
+
+    # Calling
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; subclasses implement `call(self, inputs, training=False)`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement call(inputs)")
+
+    def __call__(
+        self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
+    ) -> Any:
+        """Return the output for `inputs`: a Tensor or array, or a list or dictionary of them.
+
+        Builds the layer on the first call. `training` that is not given is taken from the layer
+        inside whose `call` this one is called, and is False outermost.
+        """
+        if type(inputs) is not Tensor or inputs.dtype != self._dtype:
+            inputs = self._as_tensors(inputs)
+        if not self.built:
+            self.build(batch_free_shape(inputs))
+        state = _state
+        outer = state.training
+        if training is None:
+            training = outer
+            if training is None:
+                training = self._default_training or _learning_phase
+        if self._takes_training:
+            kwargs["training"] = training
+        if mask is not None and self._takes_mask:
+            kwargs["mask"] = mask
+        if not state.depth:
+            state.number = next(_call_numbers)
+        self._call_number = state.number
+        state.training = training
+        state.depth += 1
+        try:
+            outputs = self.call(inputs, *args, **kwargs)
+            if self.activity_regularizer is not None:
+                self._add_activity_loss(outputs)
+        finally:
+            state.depth -= 1
+            state.training = outer
+        return outputs
+
+    @property
+    def logits_activation(self) -> str | None:
+        """The activation that `call_logits` leaves out: "softmax", "sigmoid", or None."""
+        return None
+
+    def call_logits(self, inputs: Tensor) -> Tensor:
+        """Return the output before the activation that `logits_activation` names."""
+        raise NotImplementedError(f"{self.label}: has no softmax or sigmoid to leave out")
+
+    def _as_tensors(self, inputs: Any) -> Any:
+        """Return arrays as Tensors, with floats cast to the layer's type."""
+        if isinstance(inputs, Tensor):
+            kind = inputs.dtype.kind
+            if kind == "f" or (self.casts_integers and kind in "iub"):
+                return inputs if inputs.dtype == self._dtype else inputs.astype(self._dtype)
+            return inputs
+        if isinstance(inputs, Mapping):
+            return {key: self._as_tensors(value) for key, value in inputs.items()}
+        if isinstance(inputs, (list, tuple)) and any(
+            isinstance(entry, (Tensor, np.ndarray)) for entry in inputs
+        ):
+            return type(inputs)(self._as_tensors(entry) for entry in inputs)
+        array = np.asarray(inputs)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"{self.label}: expected a Tensor or an array of numbers, "
+                f"got {type(inputs).__name__}"
+            )
+        return self._as_tensors(Tensor(array))
+
+    # Losses
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to the loss of this call; called inside `call`."""
+        if self._losses_number != _state.number:
+            self._added_losses.clear()
+            self._losses_number = _state.number
+        self._added_losses.append(loss)
+
+    def _add_activity_loss(self, outputs: Any) -> None:
+        """Add the activity penalty of each output, divided by its batch size."""
+        for output in outputs if isinstance(outputs, (list, tuple)) else (outputs,):
+            batch = max(output.shape[0], 1) if output.ndim else 1
+            self.add_loss(self.activity_regularizer(output) / batch)  # type: ignore[misc]
+
+    @property
+    def losses(self) -> list[Any]:
+        """Penalties of the trainable weights, and what the last call added with `add_loss`."""
+        found = [
+            loss
+            for layer in self._flatten_layers()
+            if layer._losses_number >= self._call_number
+            for loss in layer._added_losses
+        ]
+        for weight in self.trainable_weights:
+            penalty = getattr(weight, "regularizer", None)
+            if penalty is not None:
+                found.append(penalty(weight))
+        return found
+
+    # Shapes
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape the layer was built for, None for free axes."""
+        return self._built_for  # set by build; else __getattr__ says so
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output for `input_shape`."""
+        return self.compute_output_shape(self.input_shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output, None for free axes.
+
+        This default runs the layer on zeros of two sizes; an axis that differs is free.
+        """
+        if not self.built:
+            self.build(input_shape)
+        shapes = []
+        for free in (2, 3):
+            zeros = functools.partial(_zeros, free=free, dtype=self.dtype)
+            with no_grad():
+                shapes.append(
+                    map_tensors(
+                        lambda t: t.shape, self(map_shapes(zeros, input_shape), training=False)
+                    )
+                )
+        return merge_shapes(*shapes)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mask that goes with the output."""
+        return mask if self.supports_masking else None
+
+    # Configuration
+
+    @classmethod
+    def _class_name(cls) -> str:
+        """Return the name in saved configurations; classes of users carry their module."""
+        if cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            return cls.__name__
+        return f"{cls.__module__}>{cls.__qualname__}"
+
+    @property
+    def registered_name(self) -> str:
+        """Name under which saved configurations refer to the class."""
+        return self._class_name()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments as plain data, so that `from_config` makes a copy.
+
+        Raises:
+            NotImplementedError: An argument is not stored under its name.
+        """
+        values = self._read_config(strict=type(self).get_config is Layer.get_config)
+        # A constructor that takes this argument passes its keywords on to Layer's.
+        if self.batch_input_shape is not None and "activity_regularizer" in values:
+            values["batch_input_shape"] = list(self.batch_input_shape)
+        return values
+
+
+def deserialize(config: Mapping[str, Any]) -> Layer:
+    """Return the layer for {"class_name": ..., "config": ...}, as `registry.serialize` makes it."""
+    return layer_classes.get(config)
+
+
+def _zeros(shape: Any, free: int, dtype: str) -> Tensor:
+    """Return zeros of a shape whose free axes have the size `free`."""
+    return ops.zeros(tuple(free if n is None else n for n in shape), dtype=dtype)

@@ -1,0 +1,216 @@
+"""Metric: a value accumulated over batches, in float64 and outside the graph of gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pydl import initializers
+from pydl.autograd import no_grad
+from pydl.losses.base import fit_weights
+from pydl.losses.functions import as_samples, as_tensor
+from pydl.registry import Configurable, Registry, snake_case
+from pydl.tensor import Tensor, Variable
+
+registry: Registry[Any] = Registry("metric")
+
+
+class Metric(Configurable):
+    """Base of the metrics: `update_state` accumulates, `result` reads, `reset_state` starts again.
+
+    Args:
+        name: Name; None makes one from the class.
+        dtype: Float type of the state that `add_variable` makes.
+
+    >>> class Largest(Metric):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.value = self.add_variable((), "zeros", name="value")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.value.assign(max(self.value.item(), y_pred.max().item()))
+    ...     def result(self):
+    ...         return self.value.item()
+    >>> Largest()([0.0], Tensor([3.0]))
+    3.0
+    """
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        self.name: str = name or snake_case(type(self).__name__)
+        self.dtype = dtype
+        self._variables: list[tuple[Variable, np.ndarray]] = []  # with the initial values
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Add a batch: `update_state(y_true, y_pred, sample_weight=None)`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement update_state")
+
+    def result(self) -> Any:
+        """Return the value over all batches since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__} must implement result")
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        for variable, initial in self._variables:
+            variable.assign(initial)
+
+    def add_variable(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Return a Variable that `reset_state` sets back to its initial value."""
+        value = initializers.get(initializer)(shape, dtype or self.dtype)  # type: ignore[misc]
+        variable = Variable(value, trainable=False, name=name)
+        self._variables.append((variable, np.array(variable.numpy())))
+        return variable
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> Variable:
+        """The same as `add_variable`."""
+        return self.add_variable(*args, **kwargs)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The Variables made by `add_variable`."""
+        return [variable for variable, _ in self._variables]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch and return the value over all batches."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments as plain data, so that `from_config` makes a copy."""
+        return self._read_config(strict=type(self).get_config is Metric.get_config)
+
+
+def to_array(value: Any) -> np.ndarray:
+    """Return a Tensor, array or number as an array."""
+    return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def weights_for(sample_weight: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return weights in float64, spread over per-sample values of `shape`."""
+    weights = fit_weights(as_tensor(to_array(sample_weight).astype(np.float64)), shape)
+    return np.broadcast_to(weights.numpy(), shape)
+
+
+@registry.add("sum")
+class Sum(Metric):
+    """Sum of all values, weighted.
+
+    >>> Sum()([1.0, 2.0])
+    3.0
+    """
+
+    def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+        self.total = 0.0
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        array = to_array(values)
+        if sample_weight is not None:
+            array = array * weights_for(sample_weight, array.shape)
+        self.total += float(array.sum(dtype=np.float64))
+
+    def result(self) -> float:
+        return self.total
+
+    def reset_state(self) -> None:
+        self.total = 0.0
+
+
+class _Average(Metric):
+    """A weighted mean of values: sum(w v) / sum(w); 0 before the first."""
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+        self.total = 0.0
+        self.count = 0.0
+
+    def _add(self, values: Any, sample_weight: Any) -> None:
+        """Add values to the mean."""
+        array = to_array(values)
+        if sample_weight is None:
+            self.total += float(array.sum(dtype=np.float64))
+            self.count += array.size
+            return
+        weights = weights_for(sample_weight, array.shape)
+        self.total += float((array * weights).sum())
+        self.count += float(weights.sum())
+
+    def result(self) -> float:
+        return self.total / self.count if self.count else 0.0
+
+    def reset_state(self) -> None:
+        self.total = 0.0
+        self.count = 0.0
+
+
+@registry.add("mean")
+class Mean(_Average):
+    """Mean of all values: sum(w v) / sum(w); 0 before the first.
+
+    >>> mean = Mean()
+    >>> mean.update_state([1.0, 2.0])
+    >>> mean([6.0])
+    3.0
+    """
+
+    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        self._add(values, sample_weight)
+
+
+class MeanMetricWrapper(_Average):
+    """Mean of a function (y_true, y_pred) -> values per sample.
+
+    Args:
+        fn: The function.
+        name: Name; None takes the function's.
+        dtype: See `Metric`.
+        **kwargs: Passed to `fn`.
+
+    >>> from pydl import ops
+    >>> MeanMetricWrapper(lambda t, p: ops.abs(t - p), "distance")([1.0], Tensor([3.0]))
+    2.0
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", type(fn).__name__), dtype)
+        self.fn = fn
+        self._kwargs = kwargs
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        with no_grad():
+            y_true, y_pred = as_samples(self.fn, y_true, y_pred)
+            values = self.fn(y_true, y_pred, **self._kwargs)
+        self._add(values, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments as plain data, so that `from_config` makes a copy."""
+        return {**super().get_config(), **self._kwargs}
+
+
+class NamedMetric(MeanMetricWrapper):
+    """Mean of the class's own function, with the arguments that `options` names."""
+
+    function: Callable[..., Any]
+    options: tuple[str, ...] = ()
+
+    def __init__(self, name: str | None = None, dtype: Any = None, **options: Any) -> None:
+        for option, value in options.items():
+            setattr(self, option, value)
+        super().__init__(
+            type(self).function, name or snake_case(type(self).__name__), dtype, **options
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments as plain data, so that `from_config` makes a copy."""
+        return {"name": self.name, "dtype": self.dtype, **self._kwargs}

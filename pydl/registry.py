@@ -1,0 +1,254 @@
+"""Strings to objects, objects to configurations: one mechanism for everything that has a name.
+
+Activations, initializers, regularizers, constraints, losses, metrics, optimizers and layers each
+keep one `Registry`; `Configurable` turns an object into a dictionary of its arguments and back.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+Self = TypeVar("Self", bound="Configurable")
+
+_function_names: dict[Callable[..., Any], str] = {}
+_MISSING = object()
+
+
+def snake_case(name: str) -> str:
+    """Return a class name in lower case with underscores, as automatic names are spelled.
+
+    >>> snake_case("MaxPooling2D"), snake_case("SimpleRNN"), snake_case("LeakyReLU")
+    ('max_pooling2d', 'simple_rnn', 'leaky_re_lu')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])", "_", name).lower()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error text: the close matches of `word`, or all that is known."""
+    known = list(known)
+    return _suggestion(difflib.get_close_matches(word, known, n=3), known)
+
+
+def _suggestion(close: list[str], known: Iterable[str]) -> str:
+    """Return the question for close matches, or the list of all names if there are none."""
+    if close:
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    return "known: " + ", ".join(map(repr, sorted(known)))
+
+
+class NameCounter:
+    """Automatic names: the prefix for the first object, then `prefix_1`, `prefix_2`, ...
+
+    >>> names = NameCounter()
+    >>> names.next("dense"), names.next("dense"), names.next("lstm")
+    ('dense', 'dense_1', 'lstm')
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def next(self, prefix: str) -> str:
+        """Return the next free name of `prefix`."""
+        with self._lock:
+            count = self._counts.get(prefix, 0)
+            self._counts[prefix] = count + 1
+        return f"{prefix}_{count}" if count else prefix
+
+    def reset(self) -> None:
+        """Start every prefix again."""
+        with self._lock:
+            self._counts.clear()
+
+
+class Registry(Generic[T]):
+    """The names of one kind of object; `get` turns what a user passes into such an object.
+
+    Args:
+        kind: What the objects are, for error texts: "initializer", "loss".
+        base: Instances of this class are returned as they are even if they are not callable.
+
+    >>> shapes = Registry("shape")
+    >>> @shapes.add("square", "box")
+    ... class Square(Configurable):
+    ...     def __init__(self, side=1):
+    ...         self.side = side
+    ...     def __call__(self):
+    ...         return self.side
+    >>> shapes.get("square").side, shapes.get("box").side
+    (1, 1)
+    >>> shapes.get({"class_name": "Square", "config": {"side": 3}}).side
+    3
+    >>> shapes.get("squar")
+    Traceback (most recent call last):
+    ValueError: unknown shape 'squar'; did you mean 'square'?
+    """
+
+    def __init__(self, kind: str, base: type | None = None) -> None:
+        self.kind = kind
+        self.base = base
+        self._objects: dict[str, Any] = {}
+        self._listed: dict[str, None] = {}
+
+    def add(self, *aliases: str) -> Callable[[T], T]:
+        """Return a decorator that registers a class or function under its name and `aliases`.
+
+        A class also gets its name in snake case and in lower case. The first alias, or else the
+        snake-case name, is the one that error texts list.
+        """
+
+        def decorate(obj: T) -> T:
+            name = obj.__name__  # type: ignore[attr-defined]
+            self.register(obj, *aliases, snake_case(name), name, name.lower())
+            return obj
+
+        return decorate
+
+    def register(self, obj: Any, *names: str) -> None:
+        """Register `obj` under `names`; configurations name a function by the first of them."""
+        if not isinstance(obj, type):
+            _function_names[obj] = names[0]
+        self._listed[names[0]] = None
+        self._objects.update(dict.fromkeys(names, obj))
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the registered class or function, or raise ValueError with close matches."""
+        try:
+            return self._objects[name]
+        except KeyError:
+            # Spellings of one object count once, under its first name.
+            close = difflib.get_close_matches(name, self._objects, n=6)
+            first = {id(self._objects[listed]): listed for listed in self._listed}
+            choices = list(dict.fromkeys(first[id(self._objects[n])] for n in close))[:3]
+            suggestion = _suggestion(choices, self._listed)
+            raise ValueError(f"unknown {self.kind} {name!r}; {suggestion}") from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._objects
+
+    def names(self) -> list[str]:
+        """Return one name per registered object, sorted."""
+        return sorted(self._listed)
+
+    def get(self, identifier: Any) -> Any:
+        """Return the object for a string, configuration, class, instance or callable.
+
+        Raises:
+            ValueError: The string is not registered (with close matches), or the dictionary is not
+                a configuration.
+            TypeError: `identifier` is none of these.
+        """
+        if isinstance(identifier, str):
+            found = self[identifier]
+            return found() if isinstance(found, type) else found
+        if isinstance(identifier, Mapping):
+            if "class_name" not in identifier:
+                raise ValueError(
+                    f"{self.kind}: a configuration has the keys 'class_name' and 'config', "
+                    f"got {sorted(map(str, identifier))}"
+                )
+            found = self[identifier["class_name"]]
+            if hasattr(found, "from_config"):
+                return found.from_config(dict(identifier.get("config", {})))
+            return found
+        found = identifier() if isinstance(identifier, type) else identifier
+        if callable(found) or (self.base is not None and isinstance(found, self.base)):
+            return found
+        raise TypeError(
+            f"{self.kind}: expected a name, an instance or a callable, "
+            f"got {type(identifier).__name__} {identifier!r}"
+        )
+
+
+def serialize(value: Any) -> Any:
+    """Return `value` as plain Python data (numbers, strings, lists, dictionaries).
+
+    Configurable objects become {"class_name": ..., "config": ...}, registered functions their
+    name, arrays nested lists. A function that is not registered is returned as it is.
+
+    >>> serialize({"axes": (0, np.int64(1))})
+    {'axes': [0, 1]}
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, np.dtype):
+        return value.name
+    if isinstance(value, (list, tuple)):
+        return [serialize(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {key: serialize(entry) for key, entry in value.items()}
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        name = getattr(value, "registered_name", type(value).__name__)
+        return {"class_name": name, "config": value.get_config()}
+    if hasattr(value, "numpy"):
+        return value.numpy().tolist()
+    if callable(value) and value.__hash__ is not None:
+        return _function_names.get(value, value)
+    return value
+
+
+def init_arguments(cls: type) -> tuple[str, ...]:
+    """Return the names `cls(...)` accepts, following **kwargs into the base classes."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base) or base is object:
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]
+        names.update(
+            (p.name, None) for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        )
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return tuple(names)
+
+
+class Configurable:
+    """An object whose configuration is the arguments of its constructor.
+
+    `get_config` reads each argument back from the attribute of the same name; a class that stores
+    an argument elsewhere overrides it.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments as plain data, so that `from_config` makes a copy.
+
+        Raises:
+            NotImplementedError: An argument is not stored under its name.
+        """
+        return self._read_config(strict=type(self).get_config is Configurable.get_config)
+
+    def _read_config(self, strict: bool) -> dict[str, Any]:
+        """Serialize the attributes named as the arguments; `strict` refuses missing ones."""
+        config: dict[str, Any] = {}
+        for name in init_arguments(type(self)):
+            value = getattr(self, name, _MISSING)
+            if value is not _MISSING:
+                config[name] = serialize(value)
+            elif strict:
+                raise NotImplementedError(
+                    f"{type(self).__name__}: get_config reads the argument {name!r} from an "
+                    f"attribute of that name, which is missing; store it as self.{name} or "
+                    "override get_config"
+                )
+        return config
+
+    @classmethod
+    def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
+        """Return a new object made with the arguments in `config`."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(
+            f"{name}={getattr(self, name)!r}"
+            for name in init_arguments(type(self))
+            if hasattr(self, name)
+        )
+        return f"{type(self).__name__}({arguments})"
