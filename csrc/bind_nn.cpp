@@ -104,6 +104,7 @@ bool is_integer(DType t) { return t != DType::kBool && !is_float(t); }
 Input labels_of(const char* who, py::handle object, const View& logits) {
   Input labels(who, object);
   if (!is_integer(labels->dtype)) throw py::type_error(std::string(who) + ": needs integer labels");
+  if (columns_of(logits) == 0) fail(who, "needs a class or more");
   if (labels->size() * columns_of(logits) != logits.size()) fail(who, "needs one label a row");
   check_labels(who, labels, columns_of(logits));
   return labels;
@@ -176,6 +177,7 @@ void bind_cross_entropy(py::module_& m) {
       [](py::handle labels_object, py::handle x) {
         const char* who = "crossentropy";
         const Input logits = rows(who, x), labels = matching(who, labels_object, logits);
+        if (columns_of(logits) == 0) fail(who, "needs a class or more");
         View loss, probabilities, sums;
         py::object losses = one_per_row(logits, loss), saved = like(logits, probabilities);
         py::object label_sums = one_per_row(logits, sums);

@@ -117,6 +117,10 @@ void bind_matmul(py::module_& m) {
 }
 
 void bind_settings(py::module_& m) {
+  m.def("readable", [](py::handle object) {  // an array that kernels take as it is
+    View v;
+    return PyArray_CheckExact(object.ptr()) && to_view(object, v);
+  });
   m.def("num_threads", num_threads);
   m.def("set_num_threads", set_num_threads);
   m.def("default_num_threads", default_num_threads);

@@ -8,8 +8,8 @@ which `set_random_seed` restarts. Python's and NumPy's own generators are not us
 
 from __future__ import annotations
 
+import math
 import os
-import random as _python_random
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,8 +93,15 @@ def set_random_seed(seed: int) -> None:
     number = _checked_seed("set_random_seed", seed)
     _global.seed = number
     _global.state[:] = (number, _GLOBAL, 0)
-    _python_random.seed(number)
+    import random  # only here: it pulls in hashlib, which importing pydl should not cost
+
+    random.seed(number)
     np.random.seed(number % 2**32)  # noqa: NPY002  (Keras's function does so too)
+
+
+def reset() -> None:
+    """Starts the global generator anew from its seed; `backend.clear_session` does this."""
+    _global.state[2] = 0
 
 
 def _ticket(who: str, seed: Any) -> np.ndarray:
@@ -106,7 +113,9 @@ def _ticket(who: str, seed: Any) -> np.ndarray:
 
 
 def _float64(who: str, dtype: Any) -> bool:
-    found = dtype_of(config.floatx() if dtype is None else dtype, who)
+    if dtype is None:
+        return config.floatx() == "float64"
+    found = dtype_of(dtype, who)
     if found.kind != "f":
         raise TypeError(f"{who}: dtype must be float32 or float64, got {found.name}")
     return found == np.float64
@@ -117,7 +126,7 @@ def _number(who: str, name: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{who}: {name} must be a number, got {value!r}") from None
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         raise ValueError(f"{who}: {name} must be finite, got {number}")
     return number
 

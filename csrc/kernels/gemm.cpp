@@ -474,7 +474,7 @@ T dot(ptrdiff_t k, const T* a, const T* x) {
 template <class T>
 void rows(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   constexpr int kLanesMost = 256 / sizeof(T);
-  constexpr int kGroup = 4;  // rows copied at a time where a's columns have no unit stride
+  constexpr int kGroup = kQuad<T>;  // rows copied at a time where a has no unit stride along k
   const auto& g = *static_cast<const GemmArgs*>(args);
   alignas(64) T x[kGemmSegment];
   alignas(64) T copied[kGroup * kGemmSegment];

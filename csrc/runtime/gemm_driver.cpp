@@ -39,6 +39,9 @@ struct Gemm {
   double work() const { return double(args.m) * double(args.n) * double(args.k); }
 };
 
+// Packing B in a launch of its own pays where many rows use it.
+bool worth_packing(const GemmArgs& g) { return g.m >= kPackedRows && g.n >= 48 && g.k > 0; }
+
 ptrdiff_t batch_items(const GemmArgs& args) {
   ptrdiff_t n = 1;
   for (int axis = 0; axis < args.batch_axes; ++axis) n *= args.batch_shape[axis];
@@ -140,7 +143,7 @@ void segmented(const Gemm& whole) {
   const GemmArgs& w = whole.args;
   const ptrdiff_t row_bytes = (w.segments - 1) * w.n * whole.item;
   const ptrdiff_t pass_rows =
-      ceil_div(w.m, ceil_div(w.m, std::max<ptrdiff_t>(kPackedRows, kPartialBytes / row_bytes)));
+      ceil_div(w.m, ceil_div(w.m, std::max<ptrdiff_t>(96, kPartialBytes / row_bytes)));
   Scratch<char> partials(pass_rows * row_bytes);
   for (ptrdiff_t i = 0; i < w.m; i += pass_rows) {
     Gemm pass = whole;
@@ -151,7 +154,7 @@ void segmented(const Gemm& whole) {
     g.partials = partials.get();
     if (w.n == 1) {
       launch(whole.kernels.rows[whole.type], g, g.m * g.segments, 16);
-    } else if (g.m < kPackedRows) {
+    } else if (!worth_packing(g)) {
       straight(pass);
     } else {
       for (ptrdiff_t s = 0; s < w.segments; ++s) {
@@ -188,7 +191,7 @@ void multiply(Gemm& gemm) {
     const ptrdiff_t grain = std::max<ptrdiff_t>(8, ptrdiff_t(kSerialWork / double(g.k + 64)));
     return launch(gemm.kernels.rows[gemm.type], g, g.m, grain);
   }
-  if (g.m >= kPackedRows && g.n >= 48 && g.batch_axes == 0 && g.k > 0) return packed(gemm);
+  if (g.batch_axes == 0 && worth_packing(g)) return packed(gemm);
   straight(gemm);
 }
 
@@ -226,7 +229,7 @@ void matmul(const View& a, const View& b, const View& c, bool accumulate,
     g.m *= nest.shape[first];
   }
   // What one launch takes of the rest, and a loop here over the others.
-  const bool one_by_one = g.n == 1 || g.segments > 1 || (g.m >= kPackedRows && g.n >= 48);
+  const bool one_by_one = g.n == 1 || g.segments > 1 || worth_packing(g);
   g.batch_axes = one_by_one ? 0 : std::min(nest.ndim - first, kGemmBatchAxes);
   for (int axis = 0; axis < g.batch_axes; ++axis) {
     g.batch_shape[axis] = nest.shape[first + axis];

@@ -175,7 +175,7 @@ enum Rounding { kNearestEven = 0, kDown = 1, kUp = 2, kTowardZero = 3 };  // SSE
 // sqrt, because GCC 12 warns of an uninitialized value in the plain AVX-512 intrinsics.)
 template <Rounding R, class V>
 inline V round_to(V x) {
-  constexpr int kImmediate = R | 8;
+  [[maybe_unused]] constexpr int kImmediate = R | 8;
 #if defined(__AVX512F__)
   if constexpr (kIsFloat<V>)
     return V(_mm512_maskz_roundscale_ps(__mmask16(-1), __m512(x), kImmediate));
@@ -264,28 +264,51 @@ struct Widened {
 };
 
 inline Widened widen(Vec<float> x) {
-  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
-  Half half[2];
-  __builtin_memcpy(half, &x, sizeof x);
-  return {__builtin_convertvector(half[0], Vec<double>),
-          __builtin_convertvector(half[1], Vec<double>)};
+#if defined(__AVX512F__)
+  __m512 v(x);
+  constexpr __mmask8 kAll(-1);
+  return {Vec<double>(_mm512_maskz_cvtps_pd(kAll, _mm512_maskz_extractf32x8_ps(kAll, v, 0))),
+          Vec<double>(_mm512_maskz_cvtps_pd(kAll, _mm512_maskz_extractf32x8_ps(kAll, v, 1)))};
+#elif defined(__AVX2__)
+  __m256 v(x);
+  return {Vec<double>(_mm256_cvtps_pd(_mm256_castps256_ps128(v))),
+          Vec<double>(_mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)))};
+#elif defined(__ARM_NEON)
+  float32x4_t v(x);
+  return {Vec<double>(vcvt_f64_f32(vget_low_f32(v))), Vec<double>(vcvt_high_f64_f32(v))};
+#else
+  __m128 v(x);
+  return {Vec<double>(_mm_cvtps_pd(v)), Vec<double>(_mm_cvtps_pd(_mm_movehl_ps(v, v)))};
+#endif
 }
 
 inline Vec<float> narrow(Vec<double> low, Vec<double> high) {
-  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
-  Half half[2] = {__builtin_convertvector(low, Half), __builtin_convertvector(high, Half)};
-  Vec<float> x;
-  __builtin_memcpy(&x, half, sizeof x);
-  return x;
+#if defined(__AVX512F__)
+  constexpr __mmask8 kAll(-1);
+  __m512 v = _mm512_castps256_ps512(_mm512_maskz_cvtpd_ps(kAll, __m512d(low)));
+  return Vec<float>(_mm512_insertf32x8(v, _mm512_maskz_cvtpd_ps(kAll, __m512d(high)), 1));
+#elif defined(__AVX2__)
+  return Vec<float>(
+      _mm256_set_m128(_mm256_cvtpd_ps(__m256d(high)), _mm256_cvtpd_ps(__m256d(low))));
+#elif defined(__ARM_NEON)
+  return Vec<float>(vcvt_high_f32_f64(vcvt_f32_f64(float64x2_t(low)), float64x2_t(high)));
+#else
+  return Vec<float>(_mm_movelh_ps(_mm_cvtpd_ps(__m128d(low)), _mm_cvtpd_ps(__m128d(high))));
+#endif
 }
 
 // Whether any lane of a mask is set.
 template <class B>
 inline bool any(B mask) {
-  uint64_t words[kVectorBytes / 8], found = 0;
-  __builtin_memcpy(words, &mask, sizeof mask);
-  for (uint64_t word : words) found |= word;
-  return found != 0;
+#if defined(__AVX512F__)
+  return _mm512_test_epi64_mask(__m512i(mask), __m512i(mask)) != 0;
+#elif defined(__AVX2__)
+  return !_mm256_testz_si256(__m256i(mask), __m256i(mask));
+#elif defined(__ARM_NEON)
+  return vmaxvq_u32(bitcast<uint32x4_t>(mask)) != 0;
+#else
+  return !_mm_testz_si128(__m128i(mask), __m128i(mask));
+#endif
 }
 
 // nan if either is nan, as NumPy's maximum and minimum; +0 and -0 count as equal, the first wins.

@@ -144,6 +144,9 @@ def relu(
     return _relu(x, float(negative_slope), limit, float(threshold))
 
 
+relu.op_name = "relu"  # type: ignore[attr-defined]
+
+
 def leaky_relu(x: Any, /, negative_slope: float = 0.2) -> Tensor:
     """x for x > 0, negative_slope x otherwise (Maas et al. 2013).
 

@@ -25,12 +25,24 @@ new = Tensor.__new__
 
 def _document(function: Any, name: str, formula: str) -> None:
     row = TABLE[name]
+    function.op_name = name  # by which `dense` knows that it may fuse this function
     function.__name__ = function.__qualname__ = name
     function.__module__ = __name__
     bound = f"Within {row['max_ulp']:g} ULP of the exact value in float32."
     gradient = "" if row["differentiable"] else " No gradient."
     what = "element by element" + (", with broadcasting" if row["kind"] == "binary" else "")
     function.__doc__ = f"{formula}, {what}. {bound}{gradient}"
+
+
+def _bind(
+    name: str, defaults: dict[str, float], params: tuple[float, ...], named: dict[str, float]
+) -> tuple[float, ...]:
+    """Parameters given by position and by name, in the kernel's order."""
+    wrong = [n for n in named if n not in list(defaults)[len(params) :]]
+    if wrong:
+        raise TypeError(f"{name}: unexpected argument {wrong[0]!r}; takes {', '.join(defaults)}")
+    rest = {**defaults, **named}
+    return (*params, *(rest[n] for n in list(defaults)[len(params) :]))
 
 
 def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> Any:
@@ -44,8 +56,10 @@ def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> An
     needs_input = "x" in row["saves"]
     defaults = tuple(row["params"].values())
 
-    def call(x: Any, /, *params: float) -> Tensor:
-        if not params:
+    def call(x: Any, /, *params: float, **named: float) -> Tensor:
+        if named:
+            params = _bind(name, row["params"], params, named)
+        elif not params:
             quick = operator(x)
             if quick is not None:
                 return quick

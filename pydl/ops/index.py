@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pydl import check
+from pydl import _core, check
 from pydl.autograd import op
 from pydl.ops.create import _dtype
-from pydl.ops.promote import as_tensor
-from pydl.ops.shape import _index, moveaxis, reshape
+from pydl.ops.promote import FLOATS, as_tensor
+from pydl.ops.shape import _index, contiguous, moveaxis, reshape
 from pydl.tensor import Tensor, to_array, wrap
 
 
@@ -29,8 +29,24 @@ def _positions(who: str, indices: Any, n: int) -> np.ndarray:
     return array
 
 
+@op(saves=())
+def _take(x: np.ndarray, /, index: np.ndarray, axis: int) -> np.ndarray:
+    return _core.take(x, index, axis)
+
+
+@_take.gradient
+def _(g: Tensor, y: Any, x: Tensor, index: np.ndarray, axis: int) -> Any:
+    rows = np.moveaxis(
+        g.data, range(axis, axis + index.ndim), range(index.ndim)
+    )  # the indexed axes first
+    sums = _core.scatter_add(index, contiguous(rows), x.shape[axis])
+    return (wrap(np.moveaxis(sums, 0, axis)),)
+
+
 def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
     """The parts of x at positions along an axis; None flattens first. IndexError out of range.
+
+    The gradient adds up, in the order of the indices.
 
     >>> import pydl
     >>> pydl.take(pydl.tensor([1.0, 2.0, 3.0]), [2, 0])
@@ -40,7 +56,10 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     axis = check.axis("take", axis, x.ndim, x.shape)
-    return _index(x, (slice(None),) * axis + (_positions("take", indices, x.shape[axis]),))
+    n = x.shape[axis]
+    index = _positions("take", indices, n)
+    index = np.ascontiguousarray(np.where(index < 0, index + n, index), np.int64)
+    return _take(x, index.reshape(np.shape(indices)), axis)
 
 
 def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
@@ -60,15 +79,17 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
 
 
 @op(saves=())
-def _scatter_add(x: np.ndarray, updates: np.ndarray, /, positions: np.ndarray) -> np.ndarray:
-    y = x.copy()
-    np.add.at(y, positions, updates)
-    return y
+def _scatter_add(x: np.ndarray, updates: np.ndarray, /, index: np.ndarray) -> np.ndarray:
+    if x.dtype not in FLOATS:
+        y = x.copy()
+        np.add.at(y, index, updates)
+        return y
+    return _core.add(x, _core.scatter_add(index, contiguous(updates), x.shape[0]))
 
 
 @_scatter_add.gradient
-def _(g: Tensor, y: Any, x: Tensor, updates: Tensor, positions: np.ndarray) -> Any:
-    return (g, lambda: _index(g, (positions,)))
+def _(g: Tensor, y: Any, x: Tensor, updates: Tensor, index: np.ndarray) -> Any:
+    return (g, lambda: _take(g, index, 0))
 
 
 def scatter_add(x: Any, indices: Any, updates: Any, /) -> Tensor:
@@ -79,7 +100,9 @@ def scatter_add(x: Any, indices: Any, updates: Any, /) -> Tensor:
     Tensor([3., 0., 3.])
     """
     x, updates = as_tensor(x, "scatter_add"), as_tensor(updates, "scatter_add")
-    positions = _positions("scatter_add", indices, x.shape[0] if x.ndim else 0)
+    n = x.shape[0] if x.ndim else 0
+    positions = _positions("scatter_add", indices, n)
+    positions = np.ascontiguousarray(np.where(positions < 0, positions + n, positions), np.int64)
     if updates.shape != positions.shape + x.shape[1:]:
         raise ValueError(
             f"scatter_add: updates must have shape {positions.shape + x.shape[1:]}, "
@@ -118,10 +141,8 @@ def one_hot(x: Any, num_classes: int, /, axis: int = -1, dtype: Any = None) -> T
         raise TypeError(f"one_hot: needs integers, got {labels.dtype}")
     (n,) = check.shape("one_hot", num_classes)
     axis = check.axis("one_hot", axis, labels.ndim + 1)
-    y = np.zeros((*labels.shape, n), _dtype("one_hot", dtype))
-    inside = (labels >= 0) & (labels < n)
-    where = np.nonzero(inside)
-    y[(*where, labels[inside].astype(np.int64))] = 1
+    wanted = _dtype("one_hot", dtype)
+    y = _core.one_hot(np.ascontiguousarray(labels, np.int64), n, np.empty(0, wanted))
     return wrap(np.ascontiguousarray(np.moveaxis(y, -1, axis)))
 
 

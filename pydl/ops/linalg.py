@@ -10,6 +10,7 @@ import numpy as np
 
 from pydl import _core, check
 from pydl.autograd import op
+from pydl.ops import elementwise
 from pydl.ops.elementwise import abs, astype, multiply, sqrt, square
 from pydl.ops.factory import TABLE
 from pydl.ops.promote import FLOATS, as_tensor, result_type
@@ -147,7 +148,7 @@ def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tens
         y = reshape(y, (*x.shape[:-1], kernel.shape[1]))
     if activation is None or fused is not None:
         return y
-    return activation(y) if callable(activation) else getattr(y, activation)()
+    return activation(y) if callable(activation) else getattr(elementwise, activation)(y)
 
 
 def dot(a: Any, b: Any, /) -> Tensor:

@@ -117,8 +117,10 @@ def sparse_categorical_crossentropy_with_logits(labels: Any, logits: Any, /) -> 
     """
     who = "sparse_categorical_crossentropy"
     logits, labels = _floats(logits, who), as_tensor(labels, who)
-    if logits.ndim == 0:
-        raise ValueError(f"{who}: logits must have shape (..., classes), got a scalar")
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(
+            f"{who}: logits must have shape (..., classes) with a class or more, got {logits.shape}"
+        )
     if labels.dtype.kind not in "iu":
         raise TypeError(
             f"{who}: labels must be integers, got {labels.dtype}; "
@@ -135,7 +137,9 @@ def sparse_categorical_crossentropy_with_logits(labels: Any, logits: Any, /) -> 
 
 def _same_shape(who: str, labels: Any, logits: Any) -> tuple[Tensor, Tensor]:
     logits = _floats(logits, who)
-    labels = astype(as_tensor(labels, who), logits.dtype)
+    labels = as_tensor(labels, who)
+    if labels.dtype != logits.dtype:
+        labels = astype(labels, logits.dtype)
     if labels.shape != logits.shape:
         raise ValueError(
             f"{who}: labels and logits must have one shape, got {labels.shape} and {logits.shape}"
@@ -175,8 +179,10 @@ def categorical_crossentropy_with_logits(labels: Any, logits: Any, /) -> Tensor:
     """
     who = "categorical_crossentropy"
     labels, logits = _same_shape(who, labels, logits)
-    if logits.ndim == 0:
-        raise ValueError(f"{who}: logits must have shape (..., classes), got a scalar")
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(
+            f"{who}: logits must have shape (..., classes) with a class or more, got {logits.shape}"
+        )
     return _crossentropy(labels, logits)[0]
 
 
@@ -217,7 +223,9 @@ def _parameter(who: str, name: str, value: Any, x: Tensor, shape: tuple[int, ...
     """gamma, beta, mean or variance: None, or a tensor of x's dtype, checked for its shape."""
     if value is None:
         return None
-    value = astype(as_tensor(value, who), x.dtype)
+    value = as_tensor(value, who)
+    if value.dtype != x.dtype:
+        value = astype(value, x.dtype)
     if value.shape != shape:
         raise ValueError(
             f"{who}: {name} must have shape {shape} for x of shape {x.shape}, got {value.shape}"

@@ -417,7 +417,7 @@ def roll(x: Any, shift: Any, /, axis: Any = None) -> Tensor:
 
 @op(saves=())
 def _pad(x: np.ndarray, /, widths: Any, value: float) -> np.ndarray:
-    return np.pad(x, widths, constant_values=value)
+    return np.pad(x, widths, constant_values=value) if x.ndim else x.copy()
 
 
 @_pad.gradient
