@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from pydl import _loader  # isort: skip  (before anything that imports _core)
-from pydl import _core, config
+from pydl import _core, autograd, config
 from pydl.autograd import GradientTape, grad, no_grad, value_and_grad
 from pydl.config import show_config
 from pydl.ops import *  # noqa: F403
 from pydl.ops import __all__ as _ops
 from pydl.tensor import Tensor, Variable, is_tensor, tensor
 
-__version__ = _core.version
+if TYPE_CHECKING:
+    from pydl import (
+        activations,
+        backend,
+        callbacks,
+        constraints,
+        datasets,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        random,
+        regularizers,
+        testing,
+        utils,
+    )
+    from pydl.layers import Input, Layer
+    from pydl.models import Model, Sequential
+
+__version__: str = _core.version
+
+# Loaded when first used, so that `import pydl` stays quick: module, or the module that holds it.
+_LAZY = {
+    **dict.fromkeys(
+        "activations backend callbacks constraints datasets initializers layers losses metrics models "
+        "optimizers random regularizers testing utils".split()
+    ),
+    "Input": "layers",
+    "Layer": "layers",
+    "Model": "models",
+    "Sequential": "models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'pydl' has no attribute {name!r}")
+    holder = _LAZY[name]
+    module = importlib.import_module(f"pydl.{holder or name}")
+    value = module if holder is None else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def isa() -> str:
@@ -20,14 +70,35 @@ def isa() -> str:
 
 __all__ = [
     "GradientTape",
+    "Input",
+    "Layer",
+    "Model",
+    "Sequential",
     "Tensor",
     "Variable",
+    "activations",
+    "autograd",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
     "grad",
+    "initializers",
     "is_tensor",
     "isa",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
     "no_grad",
+    "optimizers",
+    "random",
+    "regularizers",
     "show_config",
     "tensor",
+    "testing",
+    "utils",
     "value_and_grad",
     *_ops,
 ]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pydl import _core, config
 
@@ -59,6 +58,8 @@ def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
     Python floats become `config.floatx()`, ints int64. Foreign byte order, unaligned data and
     odd strides are copied away. TypeError for other dtypes, ValueError for ragged nesting.
     """
+    if dtype is None and _core.readable(value):
+        return value
     if isinstance(value, Tensor):
         array = value.data
     elif isinstance(value, np.ndarray):
@@ -441,6 +442,3 @@ def wrap(array: np.ndarray, node: Any = None) -> Tensor:
     t.data = array
     t._node = node
     return t
-
-
-ArrayLike = Tensor | npt.ArrayLike

@@ -1,0 +1,25 @@
+"""Callbacks: code that runs at set points of fit, evaluate and predict."""
+
+from pydl.callbacks.base import Callback, CallbackList
+from pydl.callbacks.history import History
+from pydl.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
+from pydl.callbacks.progress import ProgbarLogger
+from pydl.callbacks.various import (
+    CSVLogger,
+    LambdaCallback,
+    LearningRateScheduler,
+    TerminateOnNaN,
+)
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

@@ -1,0 +1,110 @@
+"""Model: a layer that can be trained, summarised and asked for its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydl.layers.base import Layer
+from pydl.layers.nest import batch_free_shape
+from pydl.models.keras2 import Keras2Methods
+from pydl.models.summary import summarize
+from pydl.models.trainer import Trainer
+from pydl.registry import did_you_mean
+
+
+class Model(Keras2Methods, Trainer):
+    """A layer made of layers, with a training loop.
+
+    Subclasses make their layers in `__init__` and use them in `call`; `train_step`, `test_step`,
+    `predict_step`, `compute_loss` and `compute_metrics` can be overridden for other kinds of
+    training. A model can be a layer of another model.
+
+    Args:
+        trainable: False freezes the weights.
+        dtype: Float type of the weights.
+        name: Name; None makes one from the class.
+
+    >>> import pydl
+    >>> class Pair(Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.hidden = pydl.layers.Dense(4, activation="relu")
+    ...         self.out = pydl.layers.Dense(1)
+    ...     def call(self, inputs, training=False):
+    ...         return self.out(self.hidden(inputs))
+    >>> model = Pair()
+    >>> model(pydl.ones((8, 3))).shape
+    (8, 1)
+    """
+
+    def __init__(
+        self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(trainable=trainable, dtype=dtype, name=name, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights by calling the model on zeros of `input_shape` (batch axis included)."""
+        self.built = True  # the layers inside build themselves during the call
+        self.compute_output_shape(input_shape)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the output for `inputs`; the first call makes the weights."""
+        if not self.built and getattr(type(self).build, "__wrapped__", None) is _MODEL_BUILD:
+            self.built = True  # the layers inside build themselves during the call
+            try:
+                outputs = super().__call__(inputs, *args, **kwargs)
+            except BaseException:
+                self.built = False
+                raise
+            self._built_for = batch_free_shape(self._as_tensors(inputs))
+            return outputs
+        return super().__call__(inputs, *args, **kwargs)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers held by attributes, in the order they were set."""
+        found: dict[int, Layer] = {id(layer): layer for layer in self._sublayers()}
+        return list(found.values())
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return the layer of this name, or at this position in `layers`.
+
+        Raises:
+            ValueError: There is none, or neither or both arguments are given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError("get_layer: pass either name or index")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(
+                    f"get_layer: index {index} is out of range for {len(layers)} layers"
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in layers]
+        raise ValueError(
+            f"get_layer: {self.name!r} has no layer {name!r}; {did_you_mean(str(name), names)}"
+        )
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the layers, their output shapes and the numbers of weights.
+
+        Args:
+            line_length: Width of the table.
+            print_fn: Called with the text; None prints it.
+            show_trainable: Add a column that tells which layers are trained.
+        """
+        text = summarize(self, line_length, show_trainable)
+        (print if print_fn is None else print_fn)(text)
+
+
+_MODEL_BUILD = Model.build.__wrapped__  # type: ignore[attr-defined]

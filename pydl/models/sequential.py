@@ -1,0 +1,194 @@
+"""Sequential: layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydl.layers import InputLayer
+from pydl.layers.base import Layer, deserialize
+from pydl.models.base import Model
+from pydl.registry import serialize
+from pydl.tensor import Tensor
+
+Shape = tuple[int | None, ...]
+
+
+class Sequential(Model):
+    """Layers that each take the output of the one before.
+
+    The input shape comes from `Input(shape)` as the first entry, from `input_shape=` of the first
+    layer, from `build`, or from the first data.
+
+    Args:
+        layers: The layers.
+        trainable: False freezes the weights.
+        name: Name; None makes one.
+
+    Raises:
+        TypeError: An entry is not a layer.
+        ValueError: Two layers of one name, or layers that do not fit together.
+
+    >>> import pydl
+    >>> model = Sequential([pydl.layers.Input((3,)), pydl.layers.Dense(2)])
+    >>> model.output_shape, model.count_params()
+    ((None, 2), 8)
+    """
+
+    def __init__(
+        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
+        super().__init__(trainable=trainable, name=name)
+        self._layers: list[Layer] = []
+        self._shape: Any = None  # of the input, once the model was built
+        self._input: InputLayer | None = None
+        for layer in layers or ():
+            self._append(layer)
+        self._build_if_known()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return list(self._layers)
+
+    def add(self, layer: Any) -> None:
+        """Append a layer."""
+        self._append(layer)
+        self._build_if_known()
+
+    def pop(self) -> Layer:
+        """Remove the last layer and return it.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not self._layers:
+            raise ValueError(f"Sequential {self.name!r}: there is no layer to remove")
+        layer = self._layers.pop()
+        self._changed()
+        self._build_if_known()
+        return layer
+
+    def _append(self, layer: Any) -> None:
+        """Append a layer after checking it."""
+        if not isinstance(layer, Layer):
+            hint = "; write it as a call, for example Dense(10)" if isinstance(layer, type) else ""
+            raise TypeError(f"Sequential: expected layers, got {layer!r}{hint}")
+        if isinstance(layer, InputLayer):
+            if self._layers or self._input is not None:
+                raise ValueError("Sequential: Input must be the first entry")
+            self._input = layer
+        elif any(layer is other for other in self._layers):
+            raise ValueError(f"Sequential: the layer {layer.name!r} is in the model already")
+        elif any(layer.name == other.name for other in self._layers):
+            raise ValueError(
+                f"Sequential: layer names must differ, {layer.name!r} is taken; pass name="
+            )
+        else:
+            self._layers.append(layer)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Forget what was known about the old list of layers."""
+        self.built = False
+        if self._compiled is not None:
+            self._compiled.trained = None
+
+    def _build_if_known(self) -> None:
+        """Build as soon as the input shape is known."""
+        shape = None
+        if self._input is not None:
+            shape = self._input.batch_input_shape
+        elif self._layers:
+            shape = _declared(self._layers[0])
+        if shape is None:
+            shape = self._shape
+        if shape is not None and self._layers:
+            self.build(shape)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights of all layers for `input_shape` (batch axis included)."""
+        if not self._layers:
+            raise ValueError(f"Sequential {self.name!r}: add layers before it is built")
+        self._shapes(input_shape, build=True)
+        self._shape = input_shape
+
+    def _shapes(self, input_shape: Any, build: bool = False) -> list[Any]:
+        """Return the output shape of each layer, and build the layers on the way if asked."""
+        shape = tuple(input_shape) if isinstance(input_shape, Sequence) else input_shape
+        found = []
+        for i, layer in enumerate(self._layers):
+            try:
+                if build and not layer.built:
+                    layer.build(shape)
+                shape = layer.compute_output_shape(shape)
+            except ValueError as error:
+                raise self._named(error, i, shape) from error
+            found.append(shape)
+        return found
+
+    def _named(self, error: ValueError, index: int, shape: Any) -> ValueError:
+        """Return an error of a layer with the name of the layer before it."""
+        if index == 0 or "; it follows " in str(error):
+            return error
+        return ValueError(
+            f"{error}; it follows {self._layers[index - 1].label}, whose output is {shape}"
+        )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the last layer's output."""
+        return self._shapes(input_shape)[-1] if self._layers else input_shape
+
+    def call(self, inputs: Any) -> Any:
+        """Return the output of the last layer."""
+        if self._emit_logits:
+            return self.call_logits(inputs)
+        return self._through(self._layers, inputs)
+
+    def call_logits(self, inputs: Tensor) -> Tensor:
+        """Return what the activation of the last layer gets."""
+        last = self._layers[-1]
+        return last.call_logits(last._as_tensors(self._through(self._layers[:-1], inputs)))
+
+    def _through(self, layers: Sequence[Layer], x: Any) -> Any:
+        """Return the output of some layers; errors name the layer before."""
+        i = 0
+        try:
+            for i, layer in enumerate(layers):  # noqa: B007  (the handler needs i)
+                x = layer(x)
+        except ValueError as error:
+            raise self._named(error, i, getattr(x, "shape", None)) from error
+        return x
+
+    @property
+    def logits_activation(self) -> str | None:
+        if not self._layers or type(self).call is not Sequential.call:
+            return None
+        return self._layers[-1].logits_activation
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the layers' configurations, so that `from_config` makes a copy without weights."""
+        entries = ([self._input] if self._input is not None else []) + self._layers
+        return {
+            "name": self.name,
+            "layers": [serialize(layer) for layer in entries],
+            "build_input_shape": None if self._shape is None else list(self._shape),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Sequential:
+        """Return a new model made from what `get_config` returned."""
+        model = cls([deserialize(entry) for entry in config["layers"]], name=config.get("name"))
+        shape = config.get("build_input_shape")
+        if shape is not None and not model.built:
+            model.build(tuple(shape))
+        return model
+
+
+def _declared(layer: Layer) -> Any:
+    """Return the input shape that a first layer declares, also inside a nested model."""
+    if isinstance(layer, Sequential):
+        if layer._input is not None:
+            return layer._input.batch_input_shape
+        return layer._shape or (_declared(layer._layers[0]) if layer._layers else None)
+    return layer.batch_input_shape

@@ -1,0 +1,371 @@
+"""One step of training: what `compile` sets, the loss of a batch, the update, the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydl import activations, autograd, optimizers
+from pydl.autograd import no_grad
+from pydl.layers.base import Layer
+from pydl.metrics import Metric
+from pydl.models.compiled import Compiled, as_number, by_output
+from pydl.models.data import flatten
+from pydl.tensor import Tensor, Variable
+
+_ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
+    "softmax": activations.softmax,
+    "sigmoid": activations.sigmoid,
+}
+
+
+class Steps(Layer):
+    """What a model does with one batch."""
+
+    _compiled: Compiled | None = None
+    _emit_logits = False  # `call` shall leave out the last activation
+    stop_training = False
+    optimizer: Any = None
+    loss: Any = None  # as given to `compile`
+
+    # compile
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = None,
+    ) -> None:
+        """Set how the model is trained.
+
+        Which weights are trained is settled here: freezing a layer later counts for this model
+        only after the next `compile`. The weights keep their values; metrics start again.
+
+        Args:
+            optimizer: Name or Optimizer.
+            loss: Name, Loss or function (y_true, y_pred) -> one value per sample; for several
+                outputs a list in their order or a dictionary by their names.
+            loss_weights: Factors of the losses of several outputs.
+            metrics: Names, metrics or functions; for several outputs a list of lists or a
+                dictionary. 'accuracy' is chosen by the shapes of the first batch.
+            weighted_metrics: Metrics that take the sample weights into account.
+            run_eagerly, steps_per_execution, jit_compile: Accepted; they do not change results.
+
+        Raises:
+            ValueError: Unknown name of an optimizer, loss or metric.
+        """
+        if isinstance(metrics, (str, Metric)) or callable(metrics):
+            metrics = [metrics]
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = loss
+        compiled = Compiled(loss, loss_weights, metrics, weighted_metrics)
+        compiled.layers = self._flatten_layers()
+        compiled.training = [layer._trainable for layer in compiled.layers]
+        self._compiled = compiled
+        self.stop_training = False
+        if self.built:
+            self._settle(compiled)
+
+    def _settle(self, compiled: Compiled) -> None:
+        """List what is trained, as it was at `compile`."""
+        found: dict[int, Variable] = {}
+        visited: set[int] = set()
+        at_compile = zip(compiled.layers, compiled.training, strict=True)
+        training = {id(layer): flag for layer, flag in at_compile}
+
+        def visit(layer: Layer) -> None:
+            if id(layer) in visited or not training.get(id(layer), layer._trainable):
+                return
+            visited.add(id(layer))
+            found.update((id(w), w) for w in layer._own_weights() if w.trainable)
+            for inner in layer._sublayers():
+                visit(inner)
+
+        visit(self)
+        compiled.trained = list(found.values())
+        compiled.penalized = [
+            w for w in compiled.trained if getattr(w, "regularizer", None) is not None
+        ]
+        compiled.called = self._flatten_layers()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._compiled is not None
+
+    def _need_compiled(self, who: str) -> Compiled:
+        """Return the compile settings, or raise RuntimeError in the name of a method."""
+        if self._compiled is None:
+            raise RuntimeError(
+                f"{who}: the model {self.name!r} is not compiled; call "
+                "model.compile(optimizer=..., loss=...) first"
+            )
+        return self._compiled
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The loss tracker, the metrics of `compile`, and metrics held by attributes.
+
+        A subclass that keeps its own trackers overrides it; `fit` resets what it returns.
+        """
+        found: list[Metric] = []
+        if self._compiled is not None:
+            compiled = self._compiled
+            found += [compiled.tracker, *compiled.output_trackers, *compiled.metric_objects()]
+        found += [value for value in vars(self).values() if isinstance(value, Metric)]
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns, in its order."""
+        return list(self.get_metrics_result())
+
+    def reset_metrics(self) -> None:
+        """Start the loss and all metrics again."""
+        if self._compiled is not None:
+            self._compiled.reset()
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the loss and the metrics over the batches since the last reset."""
+        if self._compiled is None:
+            return {metric.name: as_number(metric.result()) for metric in self.metrics}
+        found = self._compiled.results()
+        known = {id(m) for m in (self._compiled.tracker, *self._compiled.output_trackers,
+                                 *self._compiled.metric_objects())}  # fmt: skip
+        for metric in self.metrics:
+            if id(metric) not in known:
+                found[metric.name] = as_number(metric.result())
+        return found
+
+    # One step
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Train on one batch and return the values to show; subclasses may override it.
+
+        Args:
+            data: (x,), (x, y) or (x, y, sample_weight), Tensors.
+        """
+        x, y, weight = unpack_x_y_sample_weight(data)
+        self._train_batch(x, y, weight, row_count(x))
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch and return the values to show; subclasses may override it."""
+        x, y, weight = unpack_x_y_sample_weight(data)
+        self._test_batch(x, y, weight, row_count(x))
+        return self.get_metrics_result()
+
+    def predict_step(self, data: Any) -> Any:
+        """Return the predictions for one batch; subclasses may override it."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the loss of a batch, penalties included; subclasses may override it."""
+        compiled = self._need_compiled("compute_loss")
+        total, _ = self._output_losses(compiled, y, y_pred, sample_weight)
+        return self._with_penalties(compiled, total)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Add a batch to the metrics and return all values; subclasses may override it."""
+        compiled = self._need_compiled("compute_metrics")
+        self._update_metrics(compiled, y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def _train_batch(self, x: Any, y: Any, weight: Any, rows: int) -> None:
+        """Forward, loss, gradients, update, metrics."""
+        compiled = self._need_compiled("train_step")
+        y_pred, loss, parts = self._forward(compiled, x, y, weight, True)
+        trained = compiled.trained
+        if trained:
+            self.optimizer.apply(autograd.gradients(loss, trained), trained)
+        self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
+
+    def _test_batch(self, x: Any, y: Any, weight: Any, rows: int) -> None:
+        """Forward with inference behaviour, loss, metrics."""
+        compiled = self._need_compiled("test_step")
+        with no_grad():
+            y_pred, loss, parts = self._forward(compiled, x, y, weight, False)
+        self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
+
+    def _forward(
+        self, compiled: Compiled, x: Any, y: Any, weight: Any, training: bool
+    ) -> tuple[Any, Tensor, list[Tensor | None]]:
+        """Return the predictions, the loss, and the losses of several outputs.
+
+        Where the last activation and the loss belong together, the loss is computed from what the
+        activation gets, and the predictions apart from the graph.
+        """
+        if type(self).compute_loss is not Steps.compute_loss:
+            y_pred = self(x, training=training)
+            loss = self.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=weight, training=training
+            )
+            return y_pred, loss, []
+        name = self._logits_with(compiled, y)
+        if name is None:
+            y_pred = self(x, training=training)
+            total, parts = self._output_losses(compiled, y, y_pred, weight)
+        else:
+            logits = self._call_for_logits(x, training)
+            total, parts = self._output_losses(compiled, y, logits, weight, logits=True)
+            y_pred = None
+            overridden = type(self).compute_metrics is not Steps.compute_metrics
+            if compiled.keys or overridden:
+                with no_grad():
+                    y_pred = _ACTIVATIONS[name](logits)
+        return y_pred, self._with_penalties(compiled, total), parts
+
+    def _logits_with(self, compiled: Compiled, y: Any) -> str | None:
+        """Return the last activation if the loss has a form that includes it, else None."""
+        if len(compiled.losses) != 1:
+            return None
+        name = self.logits_activation
+        if name is None:
+            return None
+        output = compiled.losses[0]
+        if output.pending and isinstance(y, Tensor) and self.built:
+            output.resolve(y.shape, self.output_shape)
+        loss = output.loss
+        return name if loss is not None and loss.logits_activation == name else None
+
+    def _call_for_logits(self, x: Any, training: bool) -> Tensor:
+        """Return what the last activation gets; for models with a `logits_activation`."""
+        self._emit_logits = True
+        try:
+            return self(x, training=training)
+        finally:
+            self._emit_logits = False
+
+    def _output_names(self, y_pred: Any) -> list[str]:
+        """Return the names of the outputs."""
+        if isinstance(y_pred, Mapping):
+            return list(y_pred)
+        count = len(flatten(y_pred))
+        return [self.name] if count == 1 else [f"output_{i + 1}" for i in range(count)]
+
+    def _by_output(
+        self, compiled: Compiled, y: Any, y_pred: Any, weight: Any
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return the targets, predictions and weights of each output."""
+        plain = (
+            isinstance(y_pred, Tensor) and isinstance(y, Tensor) and not isinstance(weight, list)
+        )
+        if plain and len(compiled.losses) == 1:  # the usual case
+            return [y], [y_pred], [weight]
+        names = self._output_names(y_pred)
+        compiled.bind(names)
+        targets = by_output("fit", "y", y, names)
+        return targets, flatten(y_pred), by_output("fit", "sample_weight", weight, names)
+
+    def _output_losses(
+        self, compiled: Compiled, y: Any, y_pred: Any, weight: Any, logits: bool = False
+    ) -> tuple[Tensor | None, list[Tensor | None]]:
+        """Return the weighted sum of the outputs' losses, and each of them.
+
+        With `logits`, `y_pred` is what the last activation gets.
+        """
+        targets, outputs, weights = self._by_output(compiled, y, y_pred, weight)
+        total: Tensor | None = None
+        parts: list[Tensor | None] = []
+        each = zip(compiled.losses, targets, outputs, weights, strict=True)
+        for output, target, prediction, w in each:
+            if not output.present:
+                parts.append(None)
+                continue
+            if target is None:
+                raise ValueError(
+                    "fit: the loss needs targets and y is missing; pass y, or override train_step"
+                )
+            if output.pending:
+                output.resolve(target.shape, prediction.shape)
+            loss = output.loss
+            if logits:
+                value = loss.call_with_logits(target, prediction, w)  # type: ignore[union-attr]
+            else:
+                value = loss(target, prediction, w)  # type: ignore[misc]
+            if value.size != 1:
+                raise ValueError(
+                    f"compile: the loss must reduce to one number, got shape {value.shape}; use "
+                    "reduction='sum_over_batch_size'"
+                )
+            parts.append(value)
+            part = value if output.weight == 1.0 else value * output.weight
+            total = part if total is None else total + part
+        return total, parts
+
+    def _with_penalties(self, compiled: Compiled, total: Tensor | None) -> Tensor:
+        """Return the loss plus the regularisation and what layers added."""
+        if compiled.trained is None:
+            self._settle(compiled)
+        for layer in compiled.called:
+            if layer._added_losses and layer._losses_number >= layer._call_number:
+                for added in layer._added_losses:
+                    total = added if total is None else total + added
+        for w in compiled.penalized:
+            penalty = w.regularizer(w)
+            total = penalty if total is None else total + penalty
+        if total is None:
+            raise ValueError(
+                f"compile: the model {self.name!r} has no loss; pass loss= to compile, call "
+                "add_loss in a layer, or override train_step"
+            )
+        return total
+
+    def _track(
+        self,
+        compiled: Compiled,
+        y: Any,
+        y_pred: Any,
+        weight: Any,
+        loss: Tensor,
+        parts: list[Tensor | None],
+        rows: int,
+        x: Any,
+    ) -> None:
+        """Add a batch to the loss and the metrics."""
+        compiled.tracker.add(float(loss.data), rows)
+        for tracker, part in zip(compiled.output_trackers, parts, strict=False):
+            if part is not None:
+                tracker.add(float(part.data), rows)
+        if type(self).compute_metrics is not Steps.compute_metrics:
+            self.compute_metrics(x, y, y_pred, weight)
+        elif compiled.keys or not compiled.names:
+            self._update_metrics(compiled, y, y_pred, weight)
+
+    def _update_metrics(self, compiled: Compiled, y: Any, y_pred: Any, weight: Any) -> None:
+        """Add a batch to the metrics of each output."""
+        targets, outputs, weights = self._by_output(compiled, y, y_pred, weight)
+        with no_grad():
+            each = zip(compiled.metrics, targets, outputs, weights, strict=True)
+            for metric, target, prediction, w in each:
+                if target is not None:
+                    metric.update(target, prediction, w)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """Return the x, y and sample weights of what `train_step` gets, None for what is missing."""
+    parts = tuple(data) if isinstance(data, (tuple, list)) else (data,)
+    return (*parts, None, None)[:3]
+
+
+def row_count(nest: Any) -> int:
+    """Return the number of rows of a batch."""
+    leaves = flatten(nest)
+    return len(leaves[0]) if leaves else 0

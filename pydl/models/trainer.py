@@ -1,0 +1,486 @@
+"""The training loop: fit, evaluate, predict and their one-batch forms."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pydl.autograd import no_grad
+from pydl.callbacks import CallbackList, History, ProgbarLogger
+from pydl.callbacks.progress import is_terminal
+from pydl.layers.base import Layer
+from pydl.models import data
+from pydl.models.compiled import as_number
+from pydl.models.data import ArraySource, Source, StreamSource, as_arrays
+from pydl.models.steps import Steps, row_count
+
+
+class Trainer(Steps):
+    """What a model does with many batches."""
+
+    history: History | None = None
+
+    def _step(self, phase: str) -> Callable[..., Any]:
+        """Return the function (x, y, weight, rows) -> logs or None that does one step."""
+        default = getattr(Trainer, f"{phase}_step")
+        if getattr(type(self), f"{phase}_step") is default:
+            return self._train_batch if phase == "train" else self._test_batch
+        step = getattr(self, f"{phase}_step")
+
+        def run(x: Any, y: Any, weight: Any, rows: int) -> Any:
+            if phase == "train":
+                return step(_pack(x, y, weight))
+            with no_grad():
+                return step(_pack(x, y, weight))
+
+        return run
+
+    def _run(
+        self,
+        source: Source,
+        epoch: int,
+        phase: str,
+        callbacks: CallbackList,
+        bar: ProgbarLogger,
+    ) -> dict[str, Any] | None:
+        """Run the steps of an epoch; the values to show, or None where there was no batch."""
+        step = self._step(phase)
+        begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
+        hears_begin, hears_end = callbacks.listens(begin), callbacks.listens(end)
+        done = 0
+        logs: Any = None
+        for x, y, weight, rows in source.batches(epoch):
+            if hears_begin:
+                callbacks.batch(begin, done, {})
+            logs = step(x, y, weight, rows)
+            if hears_end:
+                callbacks.batch(end, done, self._logs(logs))
+            done += 1
+            bar.tick(done, logs)
+            if self.stop_training and phase == "train":
+                break
+        source.epoch_end()
+        return self._logs(logs) if done else None
+
+    def _logs(self, logs: Any) -> dict[str, Any]:
+        """Return what a step returned as numbers; the metrics' values for None."""
+        if logs is None:
+            return self.get_metrics_result()
+        if not isinstance(logs, Mapping):
+            raise TypeError(
+                f"{type(self).__name__}: train_step and test_step return a dictionary of values, "
+                f"got {type(logs).__name__}"
+            )
+        return {key: as_number(value) for key, value in logs.items()}
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        nb_epoch: int | None = None,
+    ) -> History:
+        """Train the model.
+
+        Args:
+            x: Array, list or dictionary of arrays; or a generator, iterable or object with
+                `__len__` and `__getitem__` that hands out (x, y) or (x, y, sample_weight).
+            y: Targets.
+            batch_size: Rows of a batch, 32 by default; the last batch is smaller and is used.
+            epochs: Number of the last epoch.
+            verbose: 0 nothing, 1 a progress bar, 2 one line per epoch; 'auto' is 1, or 2 where the
+                output is not a terminal.
+            callbacks: Callbacks, run in order, then History, then the progress bar.
+            validation_split: The last part of the rows, cut off before any shuffling, is for
+                validation.
+            validation_data: (x, y), (x, y, sample_weight) or a generator; wins over the split.
+            shuffle: True: a new order of the rows each epoch, given by the global seed and the
+                number of the epoch; "batch": only inside the batches.
+            class_weight: {class: weight} of the samples' losses.
+            sample_weight: Weights of the samples' losses; the divisor stays their number.
+            initial_epoch: Number of epochs done before.
+            steps_per_epoch, validation_steps: Batches of an epoch and of a validation.
+            validation_batch_size: Default: batch_size.
+            validation_freq: Validate every so many epochs, or after the epochs in this list,
+                counted from 1.
+            nb_epoch: Older name of `epochs`.
+
+        Returns:
+            History: `history.history` maps names to the values of the epochs.
+
+        Raises:
+            RuntimeError: `compile` was not called.
+            ValueError: Data that do not fit together.
+
+        >>> from pydl import layers, models
+        >>> model = models.Sequential([layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit([[0.0], [1.0]], [[0.0], [1.0]], epochs=3, verbose=0)
+        >>> len(history.history["loss"])
+        3
+        """
+        self._need_training("fit")
+        epochs = _non_negative("epochs", epochs if nb_epoch is None else nb_epoch)
+        initial_epoch = _non_negative("initial_epoch", initial_epoch)
+        if shuffle not in (True, False, "batch"):
+            raise ValueError(f"fit: shuffle must be True, False or 'batch', got {shuffle!r}")
+        shuffle = shuffle if shuffle == "batch" else bool(shuffle)
+        source, held_out = self._training_source(
+            x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle,
+            validation_split if validation_data is None else 0.0,
+        )  # fmt: skip
+        if validation_data is None:
+            validation_data = held_out
+        val_source = None
+        if validation_data is not None:
+            val_source = self._validation_source(
+                validation_data, validation_batch_size or batch_size, validation_steps
+            )
+        self._build_for(source)
+
+        verbose = _verbosity(verbose)
+        bar = ProgbarLogger(verbose, self._logs)
+        quiet = ProgbarLogger(0)
+        history = History()
+        params = {
+            "verbose": verbose,
+            "epochs": epochs,
+            "steps": source.steps,
+            "do_validation": val_source is not None,
+        }
+        hooks = CallbackList(callbacks, self, params, last=[history, bar])
+        self.history = history
+        self.stop_training = False
+        logs: dict[str, Any] | None = {}
+        try:
+            hooks.on_train_begin({})
+            for epoch in range(initial_epoch, epochs):
+                self.reset_metrics()
+                hooks.on_epoch_begin(epoch, {})
+                logs = self._run(source, epoch, "train", hooks, bar)
+                if logs is None:
+                    break
+                if val_source is not None and _validates(epoch, validation_freq):
+                    results = self._evaluate(val_source, hooks, quiet)
+                    logs.update((f"val_{key}", value) for key, value in results.items())
+                hooks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+            if epochs > initial_epoch and self._compiled is not None:
+                self.optimizer.finalize_variable_values(self._compiled.trained or [])
+            hooks.on_train_end(logs or {})
+        finally:
+            bar.close()
+        return history
+
+    def _need_training(self, who: str) -> None:
+        """Raise unless the model can be trained: compiled, or with a train_step of its own."""
+        if self._compiled is None and type(self).train_step is Trainer.train_step:
+            self._need_compiled(who)
+
+    def _arrays(self, who: str, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Return the data of the user as arrays whose rows fit together."""
+        if x is None:
+            raise ValueError(f"{who}: x is missing")
+        arrays = tuple(
+            as_arrays(value, who, name)
+            for value, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
+        )
+        data.check_rows(who, x=arrays[0], y=arrays[1], sample_weight=arrays[2])
+        return arrays
+
+    def _source(
+        self,
+        who: str,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        shuffle: bool | str = False,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> Source:
+        """Return the batches of what a method was given."""
+        if data.is_stream(x):
+            for name, value in (("y", y), ("sample_weight", sample_weight)):
+                if value is not None:
+                    raise ValueError(
+                        f"{who}: {name} must be None where x hands out batches; yield (x, y) or "
+                        "(x, y, sample_weight)"
+                    )
+            return StreamSource(who, x, steps, shuffle, class_weight)
+        arrays = self._arrays(who, x, y, sample_weight)
+        weight = data.combine_weights(who, arrays[1], arrays[2], class_weight)
+        return ArraySource(who, arrays[0], arrays[1], weight, batch_size, shuffle, steps)
+
+    def _training_source(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Mapping[int, float] | None,
+        batch_size: int | None,
+        steps: int | None,
+        shuffle: bool | str,
+        validation_split: float,
+    ) -> tuple[Source, Any]:
+        """Return the batches to train on, and what `validation_split` holds out of the arrays."""
+        if not validation_split:
+            source = self._source(
+                "fit", x, y, sample_weight, batch_size, steps, shuffle, class_weight
+            )
+            return source, None
+        if data.is_stream(x):
+            raise ValueError("fit: validation_split needs arrays; pass validation_data")
+        arrays = self._arrays("fit", x, y, sample_weight)
+        if data.sorted_by_class(arrays[1]):
+            _warn_sorted()
+        kept, held_out = data.split("fit", *arrays, validation_split)
+        source = self._source("fit", *kept, batch_size, steps, shuffle, class_weight)
+        return source, held_out
+
+    def _validation_source(
+        self, validation_data: Any, batch_size: int | None, steps: int | None
+    ) -> Source:
+        """Return the batches of `validation_data`."""
+        if data.is_stream(validation_data):
+            return StreamSource("fit", validation_data, steps)
+        if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
+            raise ValueError(
+                "fit: validation_data must be (x, y), (x, y, sample_weight) or a generator, "
+                f"got {type(validation_data).__name__}"
+            )
+        x, y, weight = (*validation_data, None, None)[:3]
+        return self._source("fit: validation_data", x, y, weight, batch_size, steps)
+
+    def _build_for(self, source: Source) -> None:
+        """Build the model for the first batch, so that callbacks see its weights."""
+        if not self.built and type(self).call is not Layer.call:
+            with no_grad():
+                self(source.first()[0], training=False)
+        compiled = self._compiled
+        if compiled is not None:
+            if compiled.trained is None:
+                self._settle(compiled)
+            if not compiled.trained and self._step("train") == self._train_batch:
+                warnings.warn(
+                    f"fit: the model {self.name!r} has no trainable weights", stacklevel=3
+                )
+
+    def _evaluate(self, source: Source, hooks: CallbackList, bar: ProgbarLogger) -> dict[str, Any]:
+        """Return the loss and the metrics over a source."""
+        hooks.on_test_begin({})
+        self.reset_metrics()
+        logs = self._run(source, 0, "test", hooks, bar) or {}
+        hooks.on_test_end(logs)
+        return logs
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Return the loss and the metrics over data, with inference behaviour.
+
+        Args:
+            x, y, batch_size, verbose, sample_weight, callbacks: As for `fit`.
+            steps: Batches to use; None: all.
+            return_dict: Return {name: value}.
+
+        Returns:
+            The loss, or [loss, metric, ...] where there are metrics; several outputs: the total
+            loss, each output's loss, then the metrics. `metrics_names` names them.
+        """
+        if self._compiled is None and type(self).test_step is Trainer.test_step:
+            self._need_compiled("evaluate")
+        source = self._source("evaluate", x, y, sample_weight, batch_size, steps)
+        bar = self._short_bar(verbose, source, "Evaluation")
+        hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
+        try:
+            logs = self._evaluate(source, hooks, bar)
+            bar.finish(logs)
+        finally:
+            bar.close()
+        return logs if return_dict else _values(logs)
+
+    def _short_bar(self, verbose: Any, source: Source, label: str) -> ProgbarLogger:
+        """Return the bar of an evaluation or prediction; with 'auto' one batch shows nothing."""
+        level = _verbosity(verbose)
+        if verbose == "auto" and source.steps == 1:
+            level = 0
+        bar = ProgbarLogger(level, self._logs if label == "Evaluation" else None)
+        bar.begin(label, source.steps)
+        return bar
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the predictions for all rows of `x`, batch by batch.
+
+        Args:
+            x, batch_size, verbose, callbacks: As for `fit`.
+            steps: Batches to use; None: all.
+
+        Returns:
+            A float array with one row per sample; a list or dictionary for several outputs.
+        """
+        source = self._source("predict", x, None, None, batch_size, steps)
+        bar = self._short_bar(verbose, source, "Prediction")
+        hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
+        hears_begin = hooks.listens("on_predict_batch_begin")
+        hears_end = hooks.listens("on_predict_batch_end")
+        plain = type(self).predict_step is Trainer.predict_step
+        outputs: list[Any] = []
+        try:
+            hooks.on_predict_begin({})
+            with no_grad():
+                for batch, _, _, _ in source.batches(0):
+                    if hears_begin:
+                        hooks.batch("on_predict_batch_begin", len(outputs), {})
+                    result = self(batch, training=False) if plain else self.predict_step((batch,))
+                    arrays = data.map_leaves(np.asarray, result)
+                    if hears_end:
+                        hooks.batch("on_predict_batch_end", len(outputs), {"outputs": arrays})
+                    outputs.append(arrays)
+                    bar.tick(len(outputs))
+            hooks.on_predict_end({})
+            bar.finish({})
+        finally:
+            bar.close()
+        if not outputs:
+            raise ValueError("predict: x has no batches")
+        return _concatenate(outputs)
+
+    # One batch
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train on one batch and return its loss, and metrics, as `evaluate` does."""
+        self._need_training("train_on_batch")
+        return self._one_batch("train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Return the loss, and metrics, of one batch, as `evaluate` does."""
+        if self._compiled is None and type(self).test_step is Trainer.test_step:
+            self._need_compiled("test_on_batch")
+        return self._one_batch("test", x, y, sample_weight, None, return_dict)
+
+    def _one_batch(
+        self, phase: str, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool
+    ) -> Any:
+        """Run one step on all rows of the data."""
+        who = f"{phase}_on_batch"
+        x, y, weight = self._arrays(who, x, y, weight)
+        weight = data.combine_weights(who, y, weight, class_weight)
+        batch = tuple(data.tensors(nest) for nest in (x, y, weight))
+        self.reset_metrics()
+        logs = self._logs(self._step(phase)(*batch, row_count(x)))
+        return logs if return_dict else _values(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the predictions for one batch."""
+        batch = data.tensors(as_arrays(x, "predict_on_batch", "x"))
+        with no_grad():
+            if type(self).predict_step is Trainer.predict_step:
+                result = self(batch, training=False)
+            else:
+                result = self.predict_step((batch,))
+        return _concatenate([data.map_leaves(np.asarray, result)])
+
+
+def _pack(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+    """Return (x,), (x, y) or (x, y, weight)."""
+    if weight is not None:
+        return x, y, weight
+    return (x,) if y is None else (x, y)
+
+
+def _values(logs: dict[str, Any]) -> Any:
+    """Return the only value, or the list of all."""
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _concatenate(outputs: list[Any]) -> Any:
+    """Return the batches of predictions as arrays of their own, in the nest of the outputs."""
+    first = outputs[0]
+    if isinstance(first, Mapping):
+        return {key: _concatenate([o[key] for o in outputs]) for key in first}
+    if isinstance(first, (list, tuple)):
+        return [_concatenate([o[i] for o in outputs]) for i in range(len(first))]
+    return np.concatenate(outputs) if first.ndim else np.array(outputs)
+
+
+def _verbosity(verbose: Any) -> int:
+    """Return 0, 1 or 2."""
+    if verbose == "auto":
+        notebook = "ipykernel" in sys.modules
+        return 1 if is_terminal() or notebook else 2
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
+    return int(verbose)
+
+
+def _non_negative(name: str, value: Any) -> int:
+    """Return an integer that is at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"fit: {name} must be an integer of at least 0, got {value!r}")
+    return int(value)
+
+
+def _validates(epoch: int, frequency: Any) -> bool:
+    """Tell whether there is a validation after this epoch."""
+    if isinstance(frequency, (int, np.integer)):
+        return (epoch + 1) % int(frequency) == 0
+    return epoch + 1 in frequency
+
+
+_warned_sorted = False
+
+
+def _warn_sorted() -> None:
+    """Warn once that a split of sorted labels holds out whole classes."""
+    global _warned_sorted
+    if not _warned_sorted:
+        _warned_sorted = True
+        warnings.warn(
+            "fit: validation_split takes the last rows and the labels are sorted by class, so "
+            "training and validation see different classes; shuffle x and y together first",
+            stacklevel=4,
+        )

@@ -1,0 +1,94 @@
+"""Same bits for any number of threads: every kernel, both precisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from arrays import FLOATS
+
+import pydl
+from pydl import _core
+
+rng = np.random.default_rng(0)
+
+
+def same_bits(compute: Callable[[], object]) -> None:
+    results = []
+    for threads in (1, 2, 3):
+        pydl.config.set_num_threads(threads)
+        out = compute()
+        out = out if isinstance(out, tuple) else (out,)
+        results.append([np.asarray(x).tobytes() for x in out])
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("row", _core.ops, ids=lambda row: row["name"])
+def test_elementwise(row: dict, dtype: object) -> None:
+    low, high = row["domain"]
+    a, b, g = (rng.uniform(low, high, (301, 333)).astype(dtype) for _ in range(3))
+    kernel = getattr(_core, row["name"])
+    if row["kind"] == "unary":
+        same_bits(lambda: kernel(a))
+        if row["differentiable"]:
+            params = row["params"].values()
+            same_bits(lambda: getattr(_core, row["name"] + "_backward")(g, a, kernel(a), *params))
+        return
+    same_bits(lambda: kernel(a, b))
+    same_bits(lambda: kernel(a.T, b[:1].T))
+    if row["differentiable"]:
+        y = kernel(a, b)
+        same_bits(lambda: getattr(_core, row["name"] + "_grad_a")(g, a, b, y))
+        same_bits(lambda: getattr(_core, row["name"] + "_grad_b")(g, a, b, y))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((301, 333), (333, 257)),
+        ((8, 5000), (5000, 16)),
+        ((128, 784), (784, 512)),
+        ((3, 100, 70), (70, 90)),
+        ((16, 64, 32), (16, 32, 64)),
+        ((1, 1024), (1024, 1024)),
+        ((1024, 1024), (1024, 1)),
+    ],
+)
+def test_matmul(shapes: tuple[tuple[int, ...], ...], dtype: object) -> None:
+    a, b = (rng.standard_normal(s).astype(dtype) for s in shapes)
+    same_bits(lambda: pydl.matmul(a, b))
+    a_t, b_t = np.swapaxes(a, -1, -2).copy(), np.swapaxes(b, -1, -2).copy()
+    same_bits(lambda: pydl.matmul(np.swapaxes(a_t, -1, -2), np.swapaxes(b_t, -1, -2)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("row", _core.reductions, ids=lambda row: row["name"])
+def test_reductions(row: dict, dtype: object) -> None:
+    x = rng.uniform(0.5, 1.5, (97, 1031)).astype(dtype)
+    for axes in ((0, 1), (0,), (1,)):
+        same_bits(lambda axes=axes: getattr(_core, row["name"])(x, axes, False))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_training_step(dtype: object) -> None:
+    def train() -> tuple[np.ndarray, ...]:
+        pydl.utils.set_random_seed(3)
+        pydl.config.set_floatx(np.dtype(dtype).name)
+        model = pydl.Sequential(
+            [
+                pydl.layers.Dense(96, activation="relu", input_shape=(50,)),
+                pydl.layers.BatchNormalization(),
+                pydl.layers.Dropout(0.3),
+                pydl.layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        x = np.random.default_rng(1).standard_normal((600, 50)).astype(dtype)
+        y = np.arange(600) % 10
+        model.fit(x, y, batch_size=256, epochs=2, verbose=0)
+        return tuple(model.get_weights())
+
+    same_bits(train)
