@@ -12,8 +12,8 @@ def rows() -> str:
     lines = [
         "# Element-wise kernels",
         "",
-        "Made by `python docs/make_ops.py` from the table of kernels. ULP: largest error in float32",
-        "against float64, over all inputs.",
+        "Made by `python docs/make_ops.py` from the table of kernels. ULP: largest error in",
+        "float32 against float64, over all inputs.",
         "",
         "| op | computes | parameters | gradient reads | ULP |",
         "|---|---|---|---|---|",
@@ -29,8 +29,8 @@ def rows() -> str:
             reads = "a, b, y"
         else:
             reads = ", ".join(row["saves"]) or "nothing"
-        name = f"`{row['name']}`"
-        lines.append(f"| {name} | {text.replace('|', chr(92) + '|')} | {params} | {reads} | {row['max_ulp']:g} |")
+        cells = (f"`{row['name']}`", text.replace("|", r"\|"), params, reads, f"{row['max_ulp']:g}")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

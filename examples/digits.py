@@ -1,7 +1,7 @@
 """Handwritten digits in half a minute: 1,797 images of 8 x 8 pixels that come with pydl.
 
-Trains a small network, prints its test accuracy, and draws two pictures: how loss and accuracy went,
-and the digits it got wrong.
+Trains a small network, prints its test accuracy, and draws two pictures: how loss and accuracy
+went, and the digits it got wrong.
 
     python examples/digits.py
 """

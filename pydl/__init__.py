@@ -37,11 +37,22 @@ if TYPE_CHECKING:
 __version__: str = _core.version
 
 # Loaded when first used, so that `import pydl` stays quick: module, or the module that holds it.
-_LAZY = {
-    **dict.fromkeys(
-        "activations backend callbacks constraints datasets initializers layers losses metrics models "
-        "optimizers random regularizers testing utils".split()
-    ),
+_LAZY: dict[str, str | None] = {
+    "activations": None,
+    "backend": None,
+    "callbacks": None,
+    "constraints": None,
+    "datasets": None,
+    "initializers": None,
+    "layers": None,
+    "losses": None,
+    "metrics": None,
+    "models": None,
+    "optimizers": None,
+    "random": None,
+    "regularizers": None,
+    "testing": None,
+    "utils": None,
     "Input": "layers",
     "Layer": "layers",
     "Model": "models",

@@ -1,7 +1,7 @@
 """Loads the extension with the waiting policy that suits it.
 
-libgomp reads its environment once, while it is loaded. Its default, spinning for milliseconds, costs
-whole scheduler ticks on a shared machine; a short spin is nearly as fast on an idle one. The
+libgomp reads its environment once, while it is loaded. Its default, spinning for milliseconds,
+costs whole scheduler ticks on a shared machine; a short spin is nearly as fast on an idle one. The
 variables are set around the import and put back, so that no child process inherits them.
 """
 

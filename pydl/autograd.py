@@ -93,6 +93,7 @@ def op(
     count = len(names)
     optional = sum(p.default is not p.empty for p in parameters[:count])
     label = function.__name__
+    keeps_output = saves is None or "y" in saves
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if len(args) < count - optional:
@@ -115,10 +116,14 @@ def op(
             for x in inputs:
                 if isinstance(x, Tensor) and x._node is not None:
                     if y.dtype.kind == "f":
-                        static = {**defaults, **dict(zip(static_names, args[count:])), **kwargs}
-                        kept = result if call.keeps_output else None
+                        static = {
+                            **defaults,
+                            **dict(zip(static_names, args[count:], strict=False)),
+                            **kwargs,
+                        }
+                        kept = result if keeps_output else None
                         tensors = tuple(
-                            x if isinstance(x, Tensor) or x is None else wrap(a)
+                            x if a is None or isinstance(x, Tensor) else wrap(a)
                             for x, a in zip(inputs, arrays, strict=True)
                         )
                         out._node = Node(call, tensors, kept, static)
@@ -126,8 +131,11 @@ def op(
         return (out, *(wrap(aux) for aux in result[1:])) if many else out
 
     functools.update_wrapper(call, function)
-    define_gradient(call, saves, range(count) if saves is None else (
-        [names.index(s) for s in saves if s != "y"]))
+    define_gradient(
+        call,
+        saves,
+        range(count) if saves is None else ([names.index(s) for s in saves if s != "y"]),
+    )
     return call
 
 

@@ -16,7 +16,19 @@ MAX_DIMS = 32
 DTYPES = tuple(
     np.dtype(name)
     for name in (
-        "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+        [
+            "bool",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint8",
+            "uint16",
+            "uint32",
+            "uint64",
+            "float32",
+            "float64",
+        ]
     )
 )
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -261,7 +273,7 @@ class Tensor:
         return self.data.copy() if copy else self.data
 
     def __buffer__(self, flags: int) -> memoryview:
-        return memoryview(self.data)
+        return memoryview(self.data)  # type: ignore[arg-type]
 
     def __dlpack__(self, **options: Any) -> Any:
         return self.data.__dlpack__(**options)
@@ -395,8 +407,11 @@ class Variable(Tensor):
 
     def assign(self, value: Any) -> Variable:
         """Sets the values; not recorded. ValueError where the shape differs."""
-        np.copyto(self.data, self._checked(value, "assign"), casting="same_kind" if (
-            self.data.dtype.kind != "f") else "unsafe")
+        np.copyto(
+            self.data,
+            self._checked(value, "assign"),
+            casting="same_kind" if (self.data.dtype.kind != "f") else "unsafe",
+        )
         self.changed_in_place()
         return self
 

@@ -32,7 +32,9 @@ def ulp_distance(actual: Any, expected: Any, dtype: Any = None) -> np.ndarray:
         unit = np.exp2(np.minimum(exponent, info.maxexp - 1)) * np.longdouble(info.eps)
         beyond = np.abs(b) >= largest * (1 + np.longdouble(info.eps) / 4)
         limit = np.where(beyond, np.copysign(np.longdouble(np.inf), b), b)
-        distance = np.abs(np.clip(a, -2 * largest, 2 * largest) - np.clip(limit, -2 * largest, 2 * largest))
+        distance = np.abs(
+            np.clip(a, -2 * largest, 2 * largest) - np.clip(limit, -2 * largest, 2 * largest)
+        )
         distance = distance / unit
     flushed = (np.abs(b) < info.tiny) & (np.abs(a) <= info.tiny)
     same = (a == limit) | (np.isnan(a) & np.isnan(b)) | flushed
@@ -49,8 +51,8 @@ def assert_ulp(actual: Any, expected: Any, max_ulp: float) -> None:
     if distance.size and distance.max() > max_ulp:
         i = np.unravel_index(int(distance.argmax()), distance.shape)
         raise AssertionError(
-            f"{distance[i]:.2f} ULP at {tuple(map(int, i))}: got {got[i]!r}, expected {wanted[i]!r}, "
-            f"allowed {max_ulp}"
+            f"{distance[i]:.2f} ULP at {tuple(map(int, i))}: got {got[i]!r}, "
+            f"expected {wanted[i]!r}, allowed {max_ulp}"
         )
 
 
@@ -90,7 +92,10 @@ def check_gradients(f: Callable[..., Any], *args: Any, seed: int = 0, directions
         if not isinstance(y, Tensor) or y.dtype.kind != "f":
             raise TypeError("check_gradients: f must return a float tensor")
         w = rng.standard_normal(y.shape)
-        u = [rng.standard_normal(a.shape) if yes else None for a, yes in zip(arrays, is_float, strict=True)]
+        u = [
+            rng.standard_normal(a.shape) if yes else None
+            for a, yes in zip(arrays, is_float, strict=True)
+        ]
         sources = [t for t, yes in zip(tensors, is_float, strict=True) if yes]
         found = gradients(y, sources, w.astype(y.dtype))
         analytic, scale = 0.0, 0.0

@@ -71,7 +71,9 @@ def test_imports_go_down() -> None:
         assert part(name) in LEVEL, f"{name} has no row in the table of layers"
         for other in imports(name, path, known):
             assert other != "pydl", f"{name} imports the whole package"
-            assert LEVEL[part(other)] <= LEVEL[part(name)], f"{name} imports {other}, which is above"
+            assert LEVEL[part(other)] <= LEVEL[part(name)], (
+                f"{name} imports {other}, which is above"
+            )
 
 
 def test_no_cycles() -> None:

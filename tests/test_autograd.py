@@ -73,7 +73,9 @@ def test_grad_arguments() -> None:
     assert pydl.grad(lambda x, y: pydl.sum(x))(1.0, 2.0).item() == 1
     with pytest.raises(ValueError, match="grad: argnums 2 is out of range for 1 arguments"):
         pydl.grad(lambda x: x, argnums=2)(1.0)
-    with pytest.raises(ValueError, match=r"grad: the function must return a scalar tensor, got \(2,"):
+    with pytest.raises(
+        ValueError, match=r"grad: the function must return a scalar tensor, got \(2,"
+    ):
         pydl.grad(lambda x: x)(np.ones(2))
     with pytest.raises(TypeError, match="only float32 and float64 have gradients"):
         pydl.grad(lambda x: pydl.sum(x))(np.array([1, 2]))
@@ -153,9 +155,13 @@ def test_unused_and_integer_results() -> None:
 def test_errors() -> None:
     x = variable(1.0, 2.0)
     y = x * x
-    with pytest.raises(ValueError, match=r"backward: y has shape \(2,\); pass a gradient of that shape"):
+    with pytest.raises(
+        ValueError, match=r"backward: y has shape \(2,\); pass a gradient of that shape"
+    ):
         y.backward()
-    with pytest.raises(ValueError, match=r"backward: gradient has shape \(3,\), y has shape \(2,\)"):
+    with pytest.raises(
+        ValueError, match=r"backward: gradient has shape \(3,\), y has shape \(2,\)"
+    ):
         y.backward([1.0, 2.0, 3.0])
     loss = y.sum()
     loss.backward()
@@ -185,7 +191,9 @@ def test_change_of_a_saved_tensor(change: str) -> None:
         x[0] = 9.0
     else:
         pydl.stop_gradient(x)[0] = 9.0
-    with pytest.raises(RuntimeError, match=r"backward: input 0 of multiply, of shape \(2,\), was changed"):
+    with pytest.raises(
+        RuntimeError, match=r"backward: input 0 of multiply, of shape \(2,\), was changed"
+    ):
         y.backward()
 
 

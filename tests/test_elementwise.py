@@ -14,7 +14,9 @@ from pydl import _core, ops
 from pydl.testing import assert_ulp, check_gradients, ulp_distance
 
 TABLE = {row["name"]: row for row in _core.ops}
-NAMES = {kind: [n for n, row in TABLE.items() if row["kind"] == kind] for kind in ("unary", "binary")}
+NAMES = {
+    kind: [n for n, row in TABLE.items() if row["kind"] == kind] for kind in ("unary", "binary")
+}
 LANES = _core.vector_bytes // 4
 LENGTHS = sorted({0, 1, 2, LANES - 1, LANES, LANES + 1, 3 * LANES + 5, 255, 256, 257, 1000})
 FLOAT64_EXTRA_ULP = 2  # float64 kernels may be off by that much more than float32 ones

@@ -45,7 +45,9 @@ def test_symbols(path: Path) -> None:
         kind, name = re.match(r"[0-9a-f]* +(\S) (.*)", line.strip().rjust(20)).groups()
         assert kind not in "WwVvu", f"weak symbol {name}"
         if kind in "TDRBC":
-            assert re.fullmatch(rf"pydl::{isa_of(path)}::(\w+_)?kernels", name), f"stray name {name}"
+            assert re.fullmatch(rf"pydl::{isa_of(path)}::(\w+_)?kernels", name), (
+                f"stray name {name}"
+            )
         elif kind == "U":
             own = name.startswith(f"pydl::{isa_of(path)}::")
             assert own or name in {"memcpy", "memmove", "memset", "_GLOBAL_OFFSET_TABLE_"}, name
@@ -76,14 +78,19 @@ def test_floating_point_mode_is_untouched() -> None:
 
 
 def test_environment_is_untouched() -> None:
-    code = "import os; a = dict(os.environ); import pydl; assert a == dict(os.environ); print('same')"
+    code = (
+        "import os; a = dict(os.environ); import pydl; assert a == dict(os.environ); print('same')"
+    )
     assert run(code) == "same\n"
 
 
 def test_isa_is_chosen_by_the_environment() -> None:
     for isa in pydl._core.supported_isas.split(", "):
         assert run("import pydl; print(pydl.isa())", PYDL_ISA=isa) == f"{isa}\n"
-    assert run("import pydl; print(pydl.isa())", PYDL_ISA="") == f"{pydl._core.supported_isas.split(', ')[0]}\n"
+    assert (
+        run("import pydl; print(pydl.isa())", PYDL_ISA="")
+        == f"{pydl._core.supported_isas.split(', ')[0]}\n"
+    )
     text = run("import pydl", PYDL_ISA="v9")
     assert f"PYDL_ISA must be one of {pydl._core.built_isas} (built), got 'v9'" in text
     for isa in set(pydl._core.built_isas.split(", ")) - set(pydl._core.supported_isas.split(", ")):

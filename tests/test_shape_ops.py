@@ -189,7 +189,13 @@ def test_matmul_of_integers_and_infinities() -> None:
 
 
 def test_dot_in_any_rank() -> None:
-    for sa, sb in (((3,), (3,)), ((2, 3), (3, 4)), ((2, 3, 4), (4,)), ((2, 3, 4), (5, 4, 6)), ((), (3,))):
+    for sa, sb in (
+        ((3,), (3,)),
+        ((2, 3), (3, 4)),
+        ((2, 3, 4), (4,)),
+        ((2, 3, 4), (5, 4, 6)),
+        ((), (3,)),
+    ):
         a, b = rng.standard_normal(sa), rng.standard_normal(sb)
         np.testing.assert_allclose(pydl.dot(a, b).numpy(), np.dot(a, b), rtol=1e-12)
     check_gradients(pydl.dot, rng.standard_normal((2, 3, 4)), rng.standard_normal((5, 4, 6)))
@@ -198,7 +204,9 @@ def test_dot_in_any_rank() -> None:
 @pytest.mark.parametrize("axes", [0, 1, ([1, 0], [0, 1]), ([0], [1])])
 def test_tensordot(axes: Any) -> None:
     a, b = rng.standard_normal((4, 4)), rng.standard_normal((4, 4))
-    np.testing.assert_allclose(pydl.tensordot(a, b, axes).numpy(), np.tensordot(a, b, axes), rtol=1e-12)
+    np.testing.assert_allclose(
+        pydl.tensordot(a, b, axes).numpy(), np.tensordot(a, b, axes), rtol=1e-12
+    )
     check_gradients(lambda x, y: pydl.tensordot(x, y, axes), a, b)
 
 
@@ -222,10 +230,16 @@ def test_einsum(text: str) -> None:
     check_gradients(lambda *xs: pydl.einsum(text, *xs), *operands)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "tanh", "sigmoid", "gelu", pydl.relu, pydl.elu])
+@pytest.mark.parametrize(
+    "activation", [None, "relu", "tanh", "sigmoid", "gelu", pydl.relu, pydl.elu]
+)
 @pytest.mark.parametrize("shape", [(5, 4), (2, 5, 4), (4,)])
 def test_dense(activation: Any, shape: tuple[int, ...]) -> None:
-    x, kernel, bias = rng.standard_normal(shape), rng.standard_normal((4, 3)), rng.standard_normal(3)
+    x, kernel, bias = (
+        rng.standard_normal(shape),
+        rng.standard_normal((4, 3)),
+        rng.standard_normal(3),
+    )
     z = pydl.tensor(x @ kernel + bias)
     function = getattr(pydl, activation) if isinstance(activation, str) else activation
     want = z if function is None else function(z)

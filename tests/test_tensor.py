@@ -147,7 +147,9 @@ def test_variable() -> None:
     v.assign_add([[1.0, 1.0]]).assign_sub(0.5)
     np.testing.assert_array_equal(v.numpy(), 1.5)
     assert v.numpy() is before and v.value is v and v.trainable and v.name == "w"
-    with pytest.raises(ValueError, match=r"assign: variable 'w' has shape \(1, 2\), got a value of"):
+    with pytest.raises(
+        ValueError, match=r"assign: variable 'w' has shape \(1, 2\), got a value of"
+    ):
         v.assign([1.0, 2.0, 3.0])
     with pytest.raises(TypeError, match="assign: needs numbers"):
         v.assign("x")

@@ -150,10 +150,11 @@ class Compiled:
         }
         self.tracker = LossTracker("loss")
         self.trained: list[Variable] | None = None
-        self.layers: list[Any] = []  # all layers of the model at `compile`
+        self.layers: list[Any] = []  # all layers inside the model at `compile`
         self.training: list[bool] = []  # whether each of them was trainable
+        self.model_training = True  # whether the model itself was
         self.penalized: list[Any] = []  # trained weights that have a regularizer
-        self.called: list[Any] = []  # all layers once the model is built; they may add losses
+        self.called: list[Any] = []  # all layers inside it once it is built; they may add losses
         self.names: list[str] | None = None
         self.losses: list[OutputLoss] = []
         self.metrics: list[OutputMetrics] = []

@@ -64,34 +64,38 @@ class Steps(Layer):
         self.optimizer = optimizers.get(optimizer)
         self.loss = loss
         compiled = Compiled(loss, loss_weights, metrics, weighted_metrics)
-        compiled.layers = self._flatten_layers()
+        compiled.layers = self._layers_inside()
         compiled.training = [layer._trainable for layer in compiled.layers]
+        compiled.model_training = self._trainable
         self._compiled = compiled
         self.stop_training = False
         if self.built:
             self._settle(compiled)
 
+    def _layers_inside(self) -> list[Layer]:
+        """Return all layers of the model but itself, which `compile` must not keep alive."""
+        return [layer for layer in self._flatten_layers() if layer is not self]
+
     def _settle(self, compiled: Compiled) -> None:
         """List what is trained, as it was at `compile`."""
-        found: dict[int, Variable] = {}
-        visited: set[int] = set()
         at_compile = zip(compiled.layers, compiled.training, strict=True)
         training = {id(layer): flag for layer, flag in at_compile}
-
-        def visit(layer: Layer) -> None:
+        training[id(self)] = compiled.model_training
+        found: dict[int, Variable] = {}
+        visited: set[int] = set()
+        pending: list[Layer] = [self]
+        while pending:
+            layer = pending.pop()
             if id(layer) in visited or not training.get(id(layer), layer._trainable):
-                return
+                continue
             visited.add(id(layer))
             found.update((id(w), w) for w in layer._own_weights() if w.trainable)
-            for inner in layer._sublayers():
-                visit(inner)
-
-        visit(self)
+            pending.extend(reversed(list(layer._sublayers())))
         compiled.trained = list(found.values())
         compiled.penalized = [
             w for w in compiled.trained if getattr(w, "regularizer", None) is not None
         ]
-        compiled.called = self._flatten_layers()
+        compiled.called = self._layers_inside()
 
     @property
     def compiled(self) -> bool:
@@ -314,7 +318,7 @@ class Steps(Layer):
         """Return the loss plus the regularisation and what layers added."""
         if compiled.trained is None:
             self._settle(compiled)
-        for layer in compiled.called:
+        for layer in (self, *compiled.called):
             if layer._added_losses and layer._losses_number >= layer._call_number:
                 for added in layer._added_losses:
                     total = added if total is None else total + added

@@ -75,14 +75,66 @@ from pydl.ops.shape import (
 )
 from pydl.tensor import Tensor, wrap
 
-_STRUCTURAL = (
-    "arange empty empty_like eye full full_like linspace ones ones_like tril triu zeros zeros_like "
-    "argsort diagonal in_top_k nonzero one_hot scatter_add searchsorted segment_sum sequence_mask "
-    "sort take take_along_axis top_k unique_values dense dot einsum matmul norm outer tensordot "
-    "vecdot result_type broadcast_arrays broadcast_to concat copy expand_dims flatten flip "
-    "matrix_transpose moveaxis pad permute_dims ravel repeat reshape roll split squeeze stack "
-    "swapaxes tile transpose unstack"
-).split()
+_STRUCTURAL = [
+    "arange",
+    "empty",
+    "empty_like",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+    "argsort",
+    "diagonal",
+    "in_top_k",
+    "nonzero",
+    "one_hot",
+    "scatter_add",
+    "searchsorted",
+    "segment_sum",
+    "sequence_mask",
+    "sort",
+    "take",
+    "take_along_axis",
+    "top_k",
+    "unique_values",
+    "dense",
+    "dot",
+    "einsum",
+    "matmul",
+    "norm",
+    "outer",
+    "tensordot",
+    "vecdot",
+    "result_type",
+    "broadcast_arrays",
+    "broadcast_to",
+    "concat",
+    "copy",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "matrix_transpose",
+    "moveaxis",
+    "pad",
+    "permute_dims",
+    "ravel",
+    "repeat",
+    "reshape",
+    "roll",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "tile",
+    "transpose",
+    "unstack",
+]
 
 # Other names of the same functions: NumPy's, Keras's, the array API's.
 ALIASES = {
@@ -140,10 +192,12 @@ def _ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) 
     """NumPy's functions of tensors: pydl's op of that name, else NumPy's on the values."""
     out = options.pop("out", None)
     name = ALIASES.get(ufunc.__name__, ufunc.__name__)
-    function = globals()[name] if name in _elementwise else None
+    function = globals()[name] if name in _elementwise else None  # type: ignore[method-assign]
     if method == "__call__" and function is not None and not options and out is None:
         return function(*inputs)
-    if autograd.recording() and builtins.any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+    if autograd.recording() and builtins.any(
+        isinstance(x, Tensor) and x.requires_grad for x in inputs
+    ):
         raise TypeError(
             f"numpy.{ufunc.__name__}: a tensor that wants a gradient cannot pass through NumPy; "
             "use pydl's function, or x.numpy() for the values"
@@ -193,19 +247,64 @@ def _attach() -> None:
     single = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
     for name, target in single.items():
         setattr(Tensor, f"__{name}__", g[target])
-    Tensor.__pow__ = _power  # type: ignore[method-assign, assignment]
+    Tensor.__pow__ = _power  # type: ignore[method-assign]
     Tensor.__rpow__ = _swapped(_power)  # type: ignore[method-assign]
     Tensor.__getitem__ = getitem  # type: ignore[method-assign]
     Tensor.__setitem__ = setitem  # type: ignore[method-assign]
-    Tensor.__iter__ = _iterate  # type: ignore[method-assign]
+    Tensor.__iter__ = _iterate
     Tensor.__array_ufunc__ = _ufunc  # type: ignore[attr-defined]
     Tensor.T = property(transpose)  # type: ignore[assignment]
     Tensor.mT = property(matrix_transpose)  # type: ignore[assignment]
 
-    methods = """abs all any argmax argmin argsort astype ceil clip conj copy cos cumulative_sum
-    cumsum diagonal dot exp expand_dims flatten floor log matmul max mean min moveaxis norm prod
-    ravel repeat reshape round sigmoid sin sort split sqrt square squeeze std sum swapaxes take
-    tanh transpose relu var""".split()
+    methods = [
+        "abs",
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "argsort",
+        "astype",
+        "ceil",
+        "clip",
+        "conj",
+        "copy",
+        "cos",
+        "cumulative_sum",
+        "cumsum",
+        "diagonal",
+        "dot",
+        "exp",
+        "expand_dims",
+        "flatten",
+        "floor",
+        "log",
+        "matmul",
+        "max",
+        "mean",
+        "min",
+        "moveaxis",
+        "norm",
+        "prod",
+        "ravel",
+        "repeat",
+        "reshape",
+        "round",
+        "sigmoid",
+        "sin",
+        "sort",
+        "split",
+        "sqrt",
+        "square",
+        "squeeze",
+        "std",
+        "sum",
+        "swapaxes",
+        "take",
+        "tanh",
+        "transpose",
+        "relu",
+        "var",
+    ]
     for name in methods:
         if name in g:
             setattr(Tensor, name, g[name])

@@ -76,7 +76,8 @@ def full_like(x: Any, /, fill_value: Any, dtype: Any = None) -> Tensor:
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None) -> Tensor:
     """Ones on the k-th diagonal of an n_rows x n_cols matrix, zeros elsewhere."""
     shape = check.shape("eye", (n_rows, n_rows if n_cols is None else n_cols))
-    return wrap(np.eye(*shape, k=check.integer("eye", "k", k), dtype=_dtype("eye", dtype)))
+    rows, columns = shape
+    return wrap(np.eye(rows, columns, k=check.integer("eye", "k", k), dtype=_dtype("eye", dtype)))
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:

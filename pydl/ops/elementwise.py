@@ -14,14 +14,80 @@ from pydl.ops.promote import FLOATS, as_tensor, cast, is_weak, promote, result_t
 from pydl.ops.unbroadcast import unbroadcast
 from pydl.tensor import Tensor, dtype_of, to_array, wrap
 
-__all__ = """
-abs add astype bitwise_and bitwise_invert bitwise_or bitwise_xor ceil celu clip cos cosh divide
-elu equal erf exp expm1 floor floor_divide gelu gelu_erf gelu_tanh greater greater_equal
-hard_sigmoid hard_silu hard_tanh isfinite isinf isnan leaky_relu less less_equal log log10 log1p
-log2 logical_and logical_not logical_or logical_xor maximum minimum mish multiply negative
-not_equal positive power reciprocal relu relu6 remainder round rsqrt selu sigmoid sign silu sin
-sinh softplus softsign sqrt square stop_gradient subtract tan tanh trunc where
-""".split()
+__all__ = [
+    "abs",
+    "add",
+    "astype",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "celu",
+    "clip",
+    "cos",
+    "cosh",
+    "divide",
+    "elu",
+    "equal",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "gelu",
+    "gelu_erf",
+    "gelu_tanh",
+    "greater",
+    "greater_equal",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "leaky_relu",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "mish",
+    "multiply",
+    "negative",
+    "not_equal",
+    "positive",
+    "power",
+    "reciprocal",
+    "relu",
+    "relu6",
+    "remainder",
+    "round",
+    "rsqrt",
+    "selu",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "softsign",
+    "sqrt",
+    "square",
+    "stop_gradient",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+    "where",
+]
 
 
 def _keep(x: np.ndarray) -> np.ndarray:
@@ -72,17 +138,17 @@ softplus = unary("softplus", "log(1 + e^x)")
 softsign = unary("softsign", "x / (1 + |x|)")
 _clip = unary("clip", "min(max(x, lo), hi)")
 
-add = binary(
-    "add", "a + b", np.add, gradient=(lambda g: g, lambda g: g)
-)
-subtract = binary(
-    "subtract", "a - b", np.subtract, gradient=(lambda g: g, lambda g: negative(g))
-)
+add = binary("add", "a + b", np.add, gradient=(lambda g: g, lambda g: g))
+subtract = binary("subtract", "a - b", np.subtract, gradient=(lambda g: g, lambda g: negative(g)))
 multiply = binary("multiply", "a b", np.multiply)
 divide = binary("divide", "a / b", np.divide, to_float=True)
 _power = binary("power", "a^b", np.power)
-maximum = binary("maximum", "the larger of a and b; nan wins; ties send the gradient to a", np.maximum)
-minimum = binary("minimum", "the smaller of a and b; nan wins; ties send the gradient to a", np.minimum)
+maximum = binary(
+    "maximum", "the larger of a and b; nan wins; ties send the gradient to a", np.maximum
+)
+minimum = binary(
+    "minimum", "the smaller of a and b; nan wins; ties send the gradient to a", np.minimum
+)
 floor_divide = binary("floor_divide", "largest integer <= a / b", np.floor_divide)
 remainder = binary("remainder", "a - b floor(a / b), with the sign of b", np.remainder)
 equal = binary("equal", "a == b", np.equal)
@@ -240,8 +306,9 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = False) -> Tensor:
     x = as_tensor(x, "astype")
     wanted = dtype_of(dtype, "astype")
     if x.dtype == wanted:
-        return multiply(x, 1) if copy and x.dtype in FLOATS else (
-            wrap(x.data.copy()) if copy else x)
+        return (
+            multiply(x, 1) if copy and x.dtype in FLOATS else (wrap(x.data.copy()) if copy else x)
+        )
     return _astype(x, wanted)
 
 

@@ -89,7 +89,9 @@ def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> An
 
         def rule(g: Tensor, y: Tensor | None, x: Tensor, params: tuple[float, ...]) -> Any:
             saved_y = None if y is None else y.data
-            return (wrap(kernel_backward(g.data, x.data if needs_input else None, saved_y, *params)),)
+            return (
+                wrap(kernel_backward(g.data, x.data if needs_input else None, saved_y, *params)),
+            )
 
         call.rule = rule  # type: ignore[attr-defined]
     return call

@@ -24,7 +24,8 @@ def _positions(who: str, indices: Any, n: int) -> np.ndarray:
         low, high = int(array.min()), int(array.max())
         if low < -n or high >= n:
             raise IndexError(
-                f"{who}: index {low if low < -n else high} is out of range for an axis of length {n}"
+                f"{who}: index {low if low < -n else high} is out of range "
+                f"for an axis of length {n}"
             )
     return array
 
@@ -71,9 +72,7 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
         raise ValueError(
             f"take_along_axis: indices of shape {positions.shape} for x of shape {x.shape}"
         )
-    grids = [
-        np.arange(n).reshape((-1,) + (1,) * (x.ndim - i - 1)) for i, n in enumerate(x.shape)
-    ]
+    grids = [np.arange(n).reshape((-1,) + (1,) * (x.ndim - i - 1)) for i, n in enumerate(x.shape)]
     grids[axis] = positions
     return _index(x, tuple(grids))
 

@@ -79,8 +79,10 @@ def matmul(a: Any, b: Any, /) -> Tensor:
     y = matmul(expand_dims(a, 0) if a.ndim == 1 else a, expand_dims(b, -1) if b.ndim == 1 else b)
     if b.ndim == 1:
         y = squeeze(y, -1)
-    return squeeze(y, -1 if b.ndim > 1 else y.ndim - 1) if a.ndim == 1 and b.ndim == 1 else (
-        squeeze(y, -2) if a.ndim == 1 else y
+    return (
+        squeeze(y, -1 if b.ndim > 1 else y.ndim - 1)
+        if a.ndim == 1 and b.ndim == 1
+        else (squeeze(y, -2) if a.ndim == 1 else y)
     )
 
 
@@ -126,7 +128,9 @@ def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tens
     """
     x, kernel = _both("dense", x, kernel)
     if x.ndim < 1 or kernel.ndim != 2 or x.shape[-1] != kernel.shape[0]:
-        raise ValueError(f"dense: x of shape {x.shape} does not fit a kernel of shape {kernel.shape}")
+        raise ValueError(
+            f"dense: x of shape {x.shape} does not fit a kernel of shape {kernel.shape}"
+        )
     if x.dtype not in FLOATS:
         raise TypeError(f"dense: needs float32 or float64, got {x.dtype}")
     if bias is not None:
@@ -247,7 +251,9 @@ def _diagonal(x: Tensor, term: str) -> tuple[Tensor, str]:
         while term.count(letter) > 1:
             i, j = term.index(letter), term.rindex(letter)
             if x.shape[i] != x.shape[j]:
-                raise ValueError(f"einsum: index {letter!r} has sizes {x.shape[i]} and {x.shape[j]}")
+                raise ValueError(
+                    f"einsum: index {letter!r} has sizes {x.shape[i]} and {x.shape[j]}"
+                )
             rest = [k for k in range(x.ndim) if k not in (i, j)]
             positions = np.arange(x.shape[i])
             x = permute_dims(x, [i, j, *rest])[positions, positions]

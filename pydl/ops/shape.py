@@ -112,7 +112,9 @@ def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     x = as_tensor(x, "permute_dims")
     found = tuple(check.axis("permute_dims", a, x.ndim, x.shape) for a in axes)
     if sorted(found) != list(range(x.ndim)):
-        raise ValueError(f"permute_dims: axes {tuple(axes)} is no order of the {x.ndim} axes of {x.shape}")
+        raise ValueError(
+            f"permute_dims: axes {tuple(axes)} is no order of the {x.ndim} axes of {x.shape}"
+        )
     return _permute(x, found)
 
 
@@ -177,7 +179,9 @@ def squeeze(x: Any, /, axis: Any = None) -> Tensor:
         chosen = check.axes("squeeze", axis, x.ndim, x.shape)
         for i in chosen:
             if x.shape[i] != 1:
-                raise ValueError(f"squeeze: axis {i} of shape {x.shape} has length {x.shape[i]}, not 1")
+                raise ValueError(
+                    f"squeeze: axis {i} of shape {x.shape} has length {x.shape[i]}, not 1"
+                )
     return _reshape_view(x, tuple(n for i, n in enumerate(x.shape) if i not in chosen))
 
 
@@ -193,8 +197,9 @@ def expand_dims(x: Any, /, axis: Any = 0) -> Tensor:
     ndim = x.ndim + len(values)
     chosen = check.axes("expand_dims", tuple(values), ndim)
     rest = iter(x.shape)
-    return _reshape_view(x, check.shape("expand_dims", tuple(
-        1 if i in chosen else next(rest) for i in range(ndim))))
+    return _reshape_view(
+        x, check.shape("expand_dims", tuple(1 if i in chosen else next(rest) for i in range(ndim)))
+    )
 
 
 @op(saves=(), view=True)
@@ -300,8 +305,10 @@ def stack(arrays: Sequence[Any], /, axis: int = 0) -> Tensor:
     for t in tensors[1:]:
         if t.shape != tensors[0].shape:
             raise ValueError(f"stack: shapes {tensors[0].shape} and {t.shape} differ")
-    return concat([expand_dims(t, axis) for t in tensors], axis % (tensors[0].ndim + 1)
-                  if -tensors[0].ndim - 1 <= axis <= tensors[0].ndim else axis)
+    return concat(
+        [expand_dims(t, axis) for t in tensors],
+        axis % (tensors[0].ndim + 1) if -tensors[0].ndim - 1 <= axis <= tensors[0].ndim else axis,
+    )
 
 
 def split(x: Any, indices_or_sections: Any, /, axis: int = 0) -> list[Tensor]:
@@ -317,7 +324,9 @@ def split(x: Any, indices_or_sections: Any, /, axis: int = 0) -> list[Tensor]:
     if hasattr(indices_or_sections, "__index__"):
         parts = check.integer("split", "sections", indices_or_sections)
         if parts < 1 or n % parts:
-            raise ValueError(f"split: axis {axis} of length {n} does not split into {parts} equal parts")
+            raise ValueError(
+                f"split: axis {axis} of length {n} does not split into {parts} equal parts"
+            )
         cuts = [i * (n // parts) for i in range(1, parts)]
     else:
         cuts = [check.integer("split", "indices", i) for i in indices_or_sections]
@@ -460,14 +469,17 @@ def _(g: Tensor, y: Any, x: Tensor, key: Any) -> Any:
 def _plain_key(key: Any) -> tuple[Any, bool]:
     """The key with arrays for tensors and lists, and whether it only selects a view."""
     parts = key if isinstance(key, tuple) else (key,)
-    plain, basic = [], True
+    plain: list[Any] = []
+    basic = True
     for part in parts:
         if isinstance(part, (Tensor, np.ndarray, list)):
             array = part.data if isinstance(part, Tensor) else np.asarray(part)
             if array.size == 0 and not isinstance(part, (Tensor, np.ndarray)):
                 array = array.astype(np.int64)
             if array.dtype.kind not in "biu":
-                raise TypeError(f"indexing: an index array must hold integers or bool, got {array.dtype}")
+                raise TypeError(
+                    f"indexing: an index array must hold integers or bool, got {array.dtype}"
+                )
             basic = False
             plain.append(array)
         elif part is None or part is Ellipsis or isinstance(part, slice):

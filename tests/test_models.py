@@ -1,0 +1,517 @@
+"""Models: building, configuration, summary, subclasses, hand-written loops."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+from model_helpers import Batches, Recorder, Two, endless, linear, rows
+
+import pydl
+from pydl import callbacks, layers, losses, metrics, models, optimizers, random
+from pydl.models import Model, Sequential
+
+# Sequential
+
+
+def test_delayed_build_and_late_layers():
+    model = Sequential()
+    model.add(layers.Dense(4))
+    assert not model.built and model.weights == []
+    model(rows(2)[0])
+    assert model.built and model.output_shape == (None, 4)
+    model.add(layers.Dense(2))
+    assert model.output_shape == (None, 2) and len(model.weights) == 4
+    assert model.pop().units == 2 and model.output_shape == (None, 4)
+
+
+def test_declared_input_shapes():
+    for first in (
+        layers.Dense(4, input_shape=(3,)),
+        layers.Dense(4, input_dim=3),
+        Sequential([layers.Input((3,)), layers.Dense(4)]),
+    ):
+        model = Sequential([first, layers.Dense(1)])
+        assert model.built and model.input_shape == (None, 3)
+    model = Sequential([layers.Dense(1)])
+    model.build((None, 7))
+    assert model.count_params() == 8
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "text"),
+    [
+        (lambda: Sequential([3]), TypeError, "Sequential: expected layers, got 3"),
+        (lambda: Sequential([layers.Dense]), TypeError, "write it as a call"),
+        (
+            lambda: Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]),
+            ValueError,
+            "layer names must differ, 'a' is taken",
+        ),
+        (
+            lambda: Sequential([layers.Dense(1), layers.Input((3,))]),
+            ValueError,
+            "Input must be the first entry",
+        ),
+        (lambda: Sequential().pop(), ValueError, "there is no layer to remove"),
+        (lambda: Sequential().build((None, 3)), ValueError, "add layers before it is built"),
+        (
+            lambda: Sequential(
+                [layers.Input((5,)), layers.Dense(4, name="a"), layers.Reshape((3,))]
+            ),
+            ValueError,
+            r"cannot give 4 elements .*; it follows Dense 'a', whose output is \(None, 4\)",
+        ),
+    ],
+)
+def test_sequential_errors(act, error, text):
+    with pytest.raises(error, match=text):
+        act()
+
+
+def test_get_layer():
+    model = Sequential([layers.Dense(2, name="first"), layers.Dense(1, name="second")])
+    assert model.get_layer("second") is model.layers[1] is model.get_layer(index=-1)
+    with pytest.raises(ValueError, match="has no layer 'secnd'; did you mean 'second'"):
+        model.get_layer("secnd")
+    with pytest.raises(ValueError, match="index 2 is out of range for 2 layers"):
+        model.get_layer(index=2)
+    with pytest.raises(ValueError, match="pass either name or index"):
+        model.get_layer()
+
+
+def test_weights_round_trip():
+    model = Sequential([layers.Input((3,)), layers.Dense(2), layers.BatchNormalization()])
+    weights = [np.full(w.shape, i, "f4") for i, w in enumerate(model.weights)]
+    model.set_weights(weights)
+    for found, kept in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(found, kept)
+    with pytest.raises(ValueError, match="set_weights expects 6 arrays, got 1"):
+        model.set_weights(weights[:1])
+
+
+def test_config_round_trip():
+    model = Sequential([layers.Input((3,)), layers.Dense(2, "relu"), layers.Dense(1)], name="net")
+    copy = Sequential.from_config(model.get_config())
+    assert copy.name == "net" and [w.shape for w in copy.weights] == [
+        w.shape for w in model.weights
+    ]
+    copy.set_weights(model.get_weights())
+    x, _ = rows(4)
+    np.testing.assert_array_equal(copy(x).numpy(), model(x).numpy())
+
+
+def test_deep_copy_trains_by_itself():
+    x, y = rows(8)
+    model = linear(optimizer=optimizers.Adam(0.1))
+    model.fit(x, y, verbose=0)
+    twin = copy.deepcopy(model)
+    before = model.get_weights()
+    twin.fit(x, y, epochs=2, verbose=0, shuffle=False)
+    for found, kept in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, kept)
+    model.fit(x, y, epochs=2, verbose=0, shuffle=False)
+    for found, wanted in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_model_is_gone_with_its_last_reference():
+    model = linear(optimizer="adam", metrics=["mae"])
+    x, y = rows(8)
+    history = model.fit(x, y, validation_split=0.5, callbacks=[Recorder()], verbose=2)
+    assert history.model is model
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    kept = [weakref.ref(model), weakref.ref(model.layers[0].kernel)]
+    del model
+    gc.collect()
+    assert [ref() for ref in kept] == [None, None] and history.model is None
+
+
+def test_history_can_be_pickled():
+    history = linear().fit(*rows(8), verbose=0)
+    assert pickle.loads(pickle.dumps(history)).history == history.history
+
+
+def test_subclass_of_sequential_with_a_call_of_its_own():
+    class Doubled(Sequential):
+        def call(self, inputs):
+            return super().call(inputs) * 2
+
+    model = Doubled([layers.Input((3,)), layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=["mae"])
+    x, _ = rows(4)
+    np.testing.assert_allclose(model.predict(x, verbose=0).sum(axis=-1), 2, rtol=1e-6)
+    assert np.isfinite(model.fit(x, np.eye(2)[[0, 1, 0, 1]], verbose=0).history["loss"][0])
+
+
+# Summary
+
+
+def test_summary():
+    model = Sequential(name="net")
+    model.add(layers.Input((784,)))
+    model.add(layers.Dense(512, activation="relu", name="hidden"))
+    model.add(layers.BatchNormalization(name="norm"))
+    model.add(layers.Dense(10, activation="softmax", name="out"))
+    lines = []
+    model.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert text.startswith('Model: "net"\n')
+    assert [row.split() for row in text.splitlines()[4:7]] == [
+        ["hidden", "(Dense)", "(None,", "512)", "401,920"],
+        ["norm", "(BatchNormalization)", "(None,", "512)", "2,048"],
+        ["out", "(Dense)", "(None,", "10)", "5,130"],
+    ]
+    assert "Total params: 409,098 (1.56 MB)" in text
+    assert "\nTrainable params: 408,074 " in text
+    assert "\nNon-trainable params: 1,024 " in text
+    model.layers[0].trainable = False
+    lines.clear()
+    model.summary(print_fn=lines.append, show_trainable=True)
+    assert "Trainable params: 6,154 " in lines[0] and "Non-trainable params: 402,944 " in lines[0]
+    assert lines[0].splitlines()[4].endswith("N") and lines[0].splitlines()[6].endswith("Y")
+
+
+def test_summary_of_a_model_that_is_not_built(capsys):
+    Sequential([layers.Dense(3)]).summary()
+    out = capsys.readouterr().out
+    assert "?" in out and "0 (unbuilt)" in out and "Total params: 0" in out
+
+
+def test_summary_keeps_to_its_width():
+    model = Sequential([layers.Input((3,)), layers.Dense(3, name="a" * 60)])
+    lines = []
+    model.summary(line_length=60, print_fn=lines.append)
+    assert all(len(line) <= 60 for line in lines[0].splitlines()[1:5])
+
+
+# Subclasses
+
+
+def test_own_train_step():
+    class Halved(Model):
+        def __init__(self):
+            super().__init__()
+            self.unit = layers.Dense(1)
+            self.tracker = metrics.Mean(name="half")
+
+        def call(self, inputs):
+            return self.unit(inputs)
+
+        def train_step(self, data):
+            x, y = data
+            with pydl.GradientTape() as tape:
+                loss = pydl.mean(pydl.square(y - self(x, training=True))) / 2
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            self.tracker.update_state(loss)
+            return {"half": self.tracker.result()}
+
+        @property
+        def metrics(self):
+            return [self.tracker]
+
+    x, y = rows(8)
+    model = Halved()
+    model.compile(optimizers.SGD(0.1))
+    history = model.fit(x, y, epochs=3, batch_size=4, verbose=0)
+    assert list(history.history) == ["half"]
+    assert history.history["half"][2] < history.history["half"][0]
+    assert model.train_on_batch(x, y) == pytest.approx(
+        np.mean((model(x).numpy() - y) ** 2) / 2, rel=0.5
+    )
+
+
+def test_train_step_may_call_the_usual_one():
+    class Counted(Sequential):
+        steps = 0
+
+        def train_step(self, data):
+            self.steps += 1
+            return {**super().train_step(data), "steps": self.steps}
+
+        def test_step(self, data):
+            x, y, weight = models.unpack_x_y_sample_weight(data)
+            assert weight is None
+            return super().test_step((x, y))
+
+    model = Counted([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = rows(8)
+    history = model.fit(x, y, batch_size=4, epochs=2, validation_data=(x, y), verbose=0)
+    assert history.history["steps"] == [2.0, 4.0] and "val_loss" in history.history
+
+
+def test_own_loss_and_metrics():
+    class Custom(Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            base = super().compute_loss(x, y, y_pred, sample_weight, training)
+            return base + 1.0
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            found = super().compute_metrics(x, y, y_pred, sample_weight)
+            self.called = True
+            return found
+
+    model = Custom([layers.Input((3,)), layers.Dense(1, activation="sigmoid")])
+    model.compile(optimizers.SGD(0.0), "binary_crossentropy", metrics=["mae"])
+    x, _ = rows(4)
+    y = np.array([[0], [1], [0], [1]])
+    plain = Sequential(model.layers)
+    plain.compile(optimizers.SGD(0.0), "binary_crossentropy", metrics=["mae"])
+    loss, mae = model.evaluate(x, y, verbose=0)
+    expected = plain.evaluate(x, y, verbose=0)
+    np.testing.assert_allclose([loss - 1.0, mae], expected, rtol=1e-5)
+    assert model.called
+
+
+def test_model_as_a_layer_and_as_an_attribute():
+    inner = Sequential([layers.Dense(4, "relu"), layers.Dense(2)])
+
+    class Outer(Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = inner
+            self.unit = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.unit(self.inner(inputs))
+
+    model = Outer()
+    model.compile(optimizers.SGD(0.1), "mse")
+    x, y = rows(8)
+    model.fit(x, y, verbose=0)
+    assert len(model.trainable_weights) == 6 and model.layers == [inner, model.unit]
+    stack = Sequential([layers.Input((3,)), inner, layers.Dense(1)])
+    stack.compile(optimizers.SGD(0.1), "mse")
+    before = inner.get_weights()[0]
+    stack.fit(x, y, verbose=0)
+    assert not np.array_equal(before, inner.get_weights()[0])
+
+
+def test_subclass_can_be_built_from_a_shape():
+    model = Two()
+    model.build((None, 3))
+    assert len(model.weights) == 4
+
+
+def test_subclass_in_a_stack_is_built_with_it():
+    class Block(Model):
+        def __init__(self):
+            super().__init__()
+            self.unit = layers.Dense(4, activation="relu")
+            self.norm = layers.BatchNormalization()
+
+        def call(self, inputs):
+            return self.norm(self.unit(inputs))
+
+    model = Sequential([layers.Input((3,)), Block(), layers.Dense(1)])
+    assert model.output_shape == (None, 1) and len(model.weights) == 8
+    model.compile("adam", "mse")
+    x, y = rows(8)
+    history = model.fit(x, y, epochs=2, verbose=0)
+    assert len(model._compiled.trained) == 6
+    assert history.history["loss"][1] < history.history["loss"][0]
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert "block (Block)" in lines[0] and "(None, 4)" in lines[0]
+
+
+def test_failed_first_call_leaves_the_model_unbuilt():
+    model = Two()
+    with pytest.raises(ValueError):
+        model(np.zeros(3, "f4"))
+    assert not model.built
+    model(rows(2)[0])
+    assert model.built
+
+
+def test_added_losses_alone_can_train():
+    class Shrink(layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight((input_shape[-1],), "ones")
+
+        def call(self, inputs):
+            self.add_loss(pydl.sum(pydl.square(self.w)))
+            return inputs * self.w
+
+    model = Sequential([layers.Input((3,)), Shrink()])
+    model.compile(optimizers.SGD(0.25))
+    x, _ = rows(4)
+    history = model.fit(x, epochs=2, verbose=0)
+    assert history.history["loss"] == [3.0, 0.75]
+
+
+def test_model_without_any_loss():
+    model = linear(loss=None)
+    with pytest.raises(ValueError, match="has no loss; pass loss= to compile"):
+        model.fit(*rows(4), verbose=0)
+
+
+# Hand-written loops
+
+
+@pytest.mark.parametrize("face", ["tape", "backward", "minimize"])
+def test_hand_written_loop_equals_fit(face):
+    x, y = rows(8)
+    model = linear(optimizer=optimizers.SGD(0.1))
+    start = model.get_weights()
+    model.fit(x, y, epochs=3, batch_size=8, shuffle=False, verbose=0)
+    expected = model.get_weights()
+    model.set_weights(start)
+    optimizer, loss_of = optimizers.SGD(0.1), losses.MeanSquaredError()
+    for _ in range(3):
+        variables = model.trainable_variables
+        if face == "tape":
+            with pydl.GradientTape() as tape:
+                loss = loss_of(y, model(x, training=True))
+            pairs = zip(tape.gradient(loss, variables), variables, strict=True)
+            optimizer.apply_gradients(pairs)
+        elif face == "backward":
+            loss_of(y, model(x, training=True)).backward()
+            optimizer.apply_gradients([(v.grad, v) for v in variables])
+            for v in variables:
+                v.grad = None
+        else:
+            optimizer.minimize(lambda: loss_of(y, model(x, training=True)), variables)
+    for found, wanted in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+# Interruption
+
+
+def test_keyboard_interrupt_leaves_a_usable_model():
+    class Interrupt(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                raise KeyboardInterrupt
+
+    x, y = rows(100)
+    model = linear(optimizer="adam", metrics=["mae"])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=3, callbacks=[Interrupt()], verbose=1)
+    assert int(model.optimizer.iterations) == 2
+    history = model.fit(x, y, epochs=2, verbose=0)
+    assert len(history.history["loss"]) == 2
+    assert np.isfinite(model.evaluate(x, y, verbose=0)).all()
+
+
+# Names of Keras 2
+
+
+def test_keras_2_names():
+    x, y = rows(8)
+    model = linear(optimizer=optimizers.RMSprop(lr=0.01, decay=1e-3))
+    assert len(model.fit(x, y, nb_epoch=2, verbose=0).epoch) == 2
+    history = model.fit_generator(endless(x, y, 4), steps_per_epoch=2, epochs=2, verbose=0)
+    assert len(history.epoch) == 2
+    np.testing.assert_allclose(
+        model.evaluate_generator(endless(x, y, 4), steps=2),
+        model.evaluate(x, y, verbose=0),
+        rtol=1e-6,
+    )
+    predicted = model.predict_generator(Batches(x, y, 4))
+    np.testing.assert_array_equal(predicted, model.predict(x, batch_size=4, verbose=0))
+
+
+def test_predict_classes():
+    x, _ = rows(5)
+    model = Sequential([layers.Input((3,)), layers.Dense(4, activation="softmax")])
+    np.testing.assert_array_equal(model.predict_classes(x), model.predict(x, verbose=0).argmax(-1))
+    model = Sequential([layers.Input((3,)), layers.Dense(1, activation="sigmoid")])
+    np.testing.assert_array_equal(
+        model.predict_classes(x), (model.predict(x, verbose=0) > 0.5).astype("i4")
+    )
+
+
+def test_float64_model():
+    pydl.config.set_floatx("float64")
+    x, y = rows(8)
+    model = linear(optimizer=optimizers.SGD(0.1))
+    history = model.fit(x.astype("f8"), y.astype("f8"), verbose=0)
+    assert model.predict(x, verbose=0).dtype == np.float64
+    assert history.history["loss"][0] > 0
+
+
+def test_same_seed_same_bits_for_any_number_of_threads():
+    x = np.random.default_rng(0).normal(size=(600, 300)).astype("f4")
+    y = np.arange(600) % 10
+    found = []
+    for threads in (1, 2, 3):
+        pydl.config.set_num_threads(threads)
+        random.set_random_seed(3)
+        model = Sequential(
+            [
+                layers.Input((300,)),
+                layers.Dense(256, activation="relu"),
+                layers.BatchNormalization(),
+                layers.Dropout(0.3),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile(optimizers.Adam(clipnorm=1.0), "sparse_categorical_crossentropy")
+        model.fit(x, y, epochs=2, batch_size=128, verbose=0)
+        found.append([w.tobytes() for w in model.get_weights()])
+    assert found[0] == found[1] == found[2]
+
+
+def test_models_with_several_optimizers():
+    class Pair(Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = layers.Dense(1), layers.Dense(1)
+
+        def compile(self, first, second):
+            super().compile()
+            self.optimizer, self.second, self.loss = first, second, losses.MeanSquaredError()
+
+        def call(self, inputs):
+            return self.a(inputs) + self.b(inputs)
+
+        def train_step(self, data):
+            x, y = data
+            with pydl.GradientTape() as tape:
+                loss = self.loss(y, self(x, training=True))
+            a, b = tape.gradient(loss, [self.a.trainable_weights, self.b.trainable_weights])
+            self.optimizer.apply(a, self.a.trainable_weights)
+            self.second.apply(b, self.b.trainable_weights)
+            return {"loss": loss}
+
+    x, y = rows(8)
+    model = Pair()
+    model.compile(optimizers.SGD(0.1), optimizers.SGD(0.0))
+    model(x)
+    before = model.get_weights()
+    history = model.fit(x, y, epochs=2, batch_size=8, verbose=0)
+    assert history.history["loss"][1] < history.history["loss"][0]
+    changed = [not np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True)]
+    assert changed == [True, True, False, False]
+
+
+def test_model_without_a_call_of_its_own():
+    class Adversaries(Model):
+        def __init__(self):
+            super().__init__()
+            self.generator = Sequential([layers.Dense(3)])
+            self.critic = Sequential([layers.Dense(1, activation="sigmoid")])
+
+        def train_step(self, data):
+            (x,) = data
+            noise = random.normal((len(x), 2))
+            with pydl.GradientTape() as tape:
+                made = self.critic(self.generator(noise, training=True), training=True)
+                loss = losses.BinaryCrossentropy()(pydl.ones((len(x), 1)), made)
+            variables = self.generator.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"generator_loss": loss}
+
+    model = Adversaries()
+    model.compile(optimizer="adam")
+    history = model.fit(rows(20)[0], epochs=2, verbose=0)
+    assert list(history.history) == ["generator_loss"] and len(model.weights) == 4
