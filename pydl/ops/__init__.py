@@ -192,7 +192,7 @@ def _ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) 
     """NumPy's functions of tensors: pydl's op of that name, else NumPy's on the values."""
     out = options.pop("out", None)
     name = ALIASES.get(ufunc.__name__, ufunc.__name__)
-    function = globals()[name] if name in _elementwise else None  # type: ignore[method-assign]
+    function = globals()[name] if name in _elementwise else None
     if method == "__call__" and function is not None and not options and out is None:
         return function(*inputs)
     if autograd.recording() and builtins.any(
@@ -251,7 +251,7 @@ def _attach() -> None:
     Tensor.__rpow__ = _swapped(_power)  # type: ignore[method-assign]
     Tensor.__getitem__ = getitem  # type: ignore[method-assign]
     Tensor.__setitem__ = setitem  # type: ignore[method-assign]
-    Tensor.__iter__ = _iterate
+    Tensor.__iter__ = _iterate  # type: ignore[method-assign]
     Tensor.__array_ufunc__ = _ufunc  # type: ignore[attr-defined]
     Tensor.T = property(transpose)  # type: ignore[assignment]
     Tensor.mT = property(matrix_transpose)  # type: ignore[assignment]
@@ -308,7 +308,7 @@ def _attach() -> None:
     for name in methods:
         if name in g:
             setattr(Tensor, name, g[name])
-    Tensor.backward = autograd.backward  # type: ignore[attr-defined, method-assign]
+    Tensor.backward = autograd.backward  # type: ignore[attr-defined]
 
 
 _attach()
