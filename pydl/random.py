@@ -99,6 +99,11 @@ def set_random_seed(seed: int) -> None:
     np.random.seed(number % 2**32)  # noqa: NPY002  (Keras's function does so too)
 
 
+def global_seed() -> int:
+    """The seed of the global generator: the last one set, or one drawn from the system."""
+    return _global.seed
+
+
 def reset() -> None:
     """Starts the global generator anew from its seed; `backend.clear_session` does this."""
     _global.state[2] = 0

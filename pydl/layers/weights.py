@@ -113,15 +113,22 @@ class WeightOwner(Configurable):
 
     def _flatten_layers(self) -> list[Any]:
         """Return the layer and all layers inside it, each once, depth first."""
+        return self._walk(lambda layer: True)
+
+    def _walk(self, enters: Callable[[Any], bool]) -> list[Any]:
+        """Return the layers that `enters` holds for and what is inside them, each once.
+
+        Depth first. A stack, not a closure that calls itself: deleted models would wait for the
+        garbage collector.
+        """
         found: dict[int, WeightOwner] = {}
-
-        def visit(layer: WeightOwner) -> None:
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                for inner in layer._sublayers():
-                    visit(inner)
-
-        visit(self)
+        stack: list[WeightOwner] = [self]
+        while stack:
+            layer = stack.pop()
+            if id(layer) in found or not enters(layer):
+                continue
+            found[id(layer)] = layer
+            stack.extend(reversed(list(layer._sublayers())))
         return list(found.values())
 
     def _own_weights(self) -> list[Variable]:
@@ -145,17 +152,8 @@ class WeightOwner(Configurable):
     def trainable_weights(self) -> list[Variable]:
         """The Variables that training changes: none while the layer is frozen."""
         found: dict[int, Variable] = {}
-        visited: set[int] = set()
-
-        def visit(layer: WeightOwner) -> None:
-            if id(layer) in visited or not layer._trainable:
-                return
-            visited.add(id(layer))
+        for layer in self._walk(lambda layer: layer._trainable):
             found.update((id(w), w) for w in layer._own_weights() if w.trainable)
-            for inner in layer._sublayers():
-                visit(inner)
-
-        visit(self)
         return list(found.values())
 
     @property

@@ -110,7 +110,7 @@ def check_rows(who: str, **nests: Any) -> int:
 
 def permutation(epoch: int, n: int) -> np.ndarray:
     """Return the order of `n` rows in an epoch, a function of the global seed and the epoch."""
-    seeds = random.SeedGenerator(random._global.seed)
+    seeds = random.SeedGenerator(random.global_seed())
     seeds.state[1:] = _SHUFFLE_STREAM, epoch
     return random.permutation(n, seeds).data
 

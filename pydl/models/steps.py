@@ -81,16 +81,11 @@ class Steps(Layer):
         at_compile = zip(compiled.layers, compiled.training, strict=True)
         training = {id(layer): flag for layer, flag in at_compile}
         training[id(self)] = compiled.model_training
+        at_compile = zip(compiled.layers, compiled.training, strict=True)
+        training = {id(layer): flag for layer, flag in at_compile}
         found: dict[int, Variable] = {}
-        visited: set[int] = set()
-        pending: list[Layer] = [self]
-        while pending:
-            layer = pending.pop()
-            if id(layer) in visited or not training.get(id(layer), layer._trainable):
-                continue
-            visited.add(id(layer))
+        for layer in self._walk(lambda layer: training.get(id(layer), layer._trainable)):
             found.update((id(w), w) for w in layer._own_weights() if w.trainable)
-            pending.extend(reversed(list(layer._sublayers())))
         compiled.trained = list(found.values())
         compiled.penalized = [
             w for w in compiled.trained if getattr(w, "regularizer", None) is not None
