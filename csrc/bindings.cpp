@@ -234,6 +234,7 @@ bool overlaps(const View& a, const View& b) {
   return a0 < b1 && b0 < a1;
 }
 
+void bind_bench(py::module_& m);
 void bind_elementwise(py::module_& m, py::list& ops);
 void bind_nn(py::module_& m);
 void bind_optimizer(py::module_& m);
@@ -260,6 +261,7 @@ PYBIND11_MODULE(_core, m) {
   bind_nn(m);
   bind_optimizer(m);
   bind_tensor(m);
+  bind_bench(m);
   bind_settings(m);
   m.attr("ops") = ops;
 }

@@ -1,0 +1,195 @@
+"""What is measured: the cases, shared by the comparison with other frameworks and by pytest.
+
+A case names its `kind`, a function of every module in `frameworks/` that can do it, and the
+keyword arguments of that function; both travel to other processes as JSON.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+ELEMENTWISE, REDUCE, NN, MATMUL, MODELS, CONTROL = (
+    "elementwise", "reduce", "nn", "matmul", "models", "control",
+)
+FAMILIES = {
+    "ops": (ELEMENTWISE, REDUCE, NN),
+    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, MODELS),
+    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, MODELS)},
+}
+
+FLOAT = 4  # bytes
+IN_L2 = 1 << 15  # floats of one array: three of them fill 384 KiB
+OUT_OF_CACHE = 1 << 24  # 64 MiB an array: twice the L3 of most
+BANDWIDTH_BYTES = 16 * 1024  # below this a call's fixed cost is what is seen
+
+# Arguments after the arrays, where the defaults would leave nothing to do.
+OP_ARGUMENTS: dict[str, tuple[float, ...]] = {"clip": (-1.0, 1.0)}
+# Ranges of the operands, where the op's own domain is meant for either operand alone.
+OP_DOMAINS: dict[str, tuple[float, float]] = {"power": (0.1, 3.0)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure.
+
+    Attributes:
+      name: unique among all cases.
+      family: elementwise, reduce, nn, matmul, models or control.
+      kind: name of the function that builds it, in each module of `frameworks/`.
+      args: keyword arguments of that function.
+      flops: floating-point operations of a call, where the FMA peak is the limit.
+      bytes: bytes that a call must read and write, where bandwidth is the limit.
+      reads: whether reading alone is the limit.
+      seconds: rough time of one call, where a single call outlasts the usual slice.
+    """
+
+    name: str
+    family: str
+    kind: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    flops: float = 0
+    bytes: float = 0
+    reads: bool = False
+    seconds: float = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def limit(self) -> tuple[str, int] | None:
+        """What bounds the speed: fma (flop/s of a core), or read or copy of arrays of n bytes."""
+        if self.flops:
+            return "fma", 0
+        if self.bytes < BANDWIDTH_BYTES:
+            return None
+        return ("read", int(self.bytes)) if self.reads else ("copy", int(self.bytes) // 2)
+
+
+def control() -> Case:
+    """Interpreter, cache and memory work that no framework takes part in: the same everywhere."""
+    return Case("control", CONTROL, "control")
+
+
+def _text(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _traffic(*shapes: Sequence[int]) -> float:
+    return float(FLOAT * sum(math.prod(s) for s in shapes))
+
+
+def _binary(op: str, a: tuple[int, ...], b: tuple[int, ...], domain: Sequence[float],
+            to_bool: bool = False) -> Case:
+    out = tuple(max(m, n) for m, n in zip(a, (1,) * (len(a) - len(b)) + b, strict=True))
+    written = math.prod(out) * (1 if to_bool else FLOAT)
+    shapes = _text(a) if a == b else f"{_text(a)}_{_text(b)}"
+    args = {"op": op, "a": a, "b": b, "low": domain[0], "high": domain[1]}
+    return Case(f"{op}-{shapes}", ELEMENTWISE, "binary", args, bytes=_traffic(a, b) + written)
+
+
+def table_case(row: Mapping[str, Any], n: int) -> Case:
+    """One op of the element-wise table on n floats."""
+    op = row["name"]
+    low, high = OP_DOMAINS.get(op, row["domain"])
+    if row["kind"] == "binary":
+        return _binary(op, (n,), (n,), (low, high), row["to_bool"])
+    args = {"op": op, "n": n, "low": low, "high": high, "params": OP_ARGUMENTS.get(op, ())}
+    written = n * (1 if row["to_bool"] else FLOAT)
+    return Case(f"{op}-{n}", ELEMENTWISE, "unary", args, bytes=n * FLOAT + written)
+
+
+def elementwise(table: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
+    """Every op of `table` in and out of cache, calls on 8 floats, broadcasting."""
+    yield _binary("add", (8,), (8,), (-1, 1))
+    yield Case("add-8-recorded", ELEMENTWISE, "recorded_add", {"n": 8})
+    yield _binary("maximum", (64, 3, 32, 10), (32, 10), (-1, 1))
+    yield _binary("add", (128, 512), (512,), (-1, 1))
+    for row in table:
+        for n in (IN_L2, OUT_OF_CACHE):
+            yield table_case(row, n)
+
+
+def reduce() -> Iterator[Case]:
+    """Sum, mean and maximum of rows, of columns and of everything."""
+    axes = {"all": None, "rows": 1, "columns": 0}
+    for shape in ((512, 512), (8192, 4096)):
+        for op in ("sum", "mean", "max"):
+            for what, axis in axes.items():
+                name = f"{op}-{what}-{_text(shape)}"
+                args = {"op": op, "shape": shape, "axis": axis}
+                yield Case(name, REDUCE, "reduce", args, bytes=_traffic(shape), reads=True)
+
+
+def nn() -> Iterator[Case]:
+    """Softmax over the last axis."""
+    for op in ("softmax", "log_softmax"):
+        for shape in ((128, 10), (512, 1000)):
+            args = {"op": op, "shape": shape}
+            yield Case(f"{op}-{_text(shape)}", NN, "softmax", args, bytes=_traffic(shape, shape))
+
+
+def _matmul(m: int, k: int, n: int, layout: str = "NN") -> Case:
+    args = {"m": m, "k": k, "n": n, "layout": layout}
+    suffix = "" if layout == "NN" else "-" + layout
+    return Case(f"{m}x{k}@{k}x{n}{suffix}", MATMUL, "matmul", args, flops=2.0 * m * k * n)
+
+
+def matmul() -> Iterator[Case]:
+    """Squares, skinny products, products of layers; N: row-major operand, T: its transpose."""
+    for size in (8, 32, 64, 128, 256, 512, 1024):
+        yield _matmul(size, size, size)
+    for layout in ("NT", "TN", "TT"):
+        yield _matmul(512, 512, 512, layout)
+    yield _matmul(32, 784, 512)
+    yield _matmul(128, 784, 512)
+    yield _matmul(784, 128, 512, "TN")  # gradient of the kernel
+    yield _matmul(128, 512, 10)
+    yield _matmul(128, 10, 512, "NT")  # gradient of the input
+    yield _matmul(16, 4096, 1024)
+    yield _matmul(512, 10000, 16)
+    yield _matmul(512, 16, 10000)
+    yield _matmul(64, 64, 4096)
+    yield _matmul(1, 1024, 1024)
+    yield _matmul(1024, 1024, 1)
+    for batch, inputs, units in ((1, 13, 64), (32, 784, 512), (128, 784, 512)):
+        args = {"batch": batch, "inputs": inputs, "units": units}
+        flops = 2.0 * batch * inputs * units
+        yield Case(f"dense-relu-{batch}x{inputs}x{units}", MATMUL, "dense", args, flops=flops)
+
+
+XOR = {"units": (2, 8, 1), "hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
+BOSTON = {"units": (13, 64, 64, 1), "hidden": "relu", "output": "linear",
+          "loss": "mean_squared_error"}
+MNIST = {"units": (784, 512, 10), "hidden": "relu", "output": "softmax",
+         "loss": "categorical_crossentropy"}
+
+
+def _mlp_flops(units: Sequence[int], batch: int) -> float:
+    """Of the products of one training step; the first layer needs no gradient of its input."""
+    pairs = [m * n for m, n in itertools.pairwise(units)]
+    return 2.0 * batch * (3 * sum(pairs) - pairs[0])
+
+
+def models() -> Iterator[Case]:
+    """Training steps (forward, loss, backward, RMSprop update, loss on the host) and an epoch."""
+    for name, model, batch in (("xor", XOR, 4), ("boston", BOSTON, 1), ("mnist", MNIST, 128)):
+        units: Sequence[int] = model["units"]  # type: ignore[assignment]
+        yield Case(f"step-{name}-{'-'.join(map(str, units))}-batch{batch}", MODELS, "step",
+                   {**model, "batch": batch}, flops=_mlp_flops(units, batch))
+    rows, batch = 60000, 128
+    yield Case("epoch-mnist-784-512-10-batch128", MODELS, "epoch",
+               {**MNIST, "rows": rows, "batch": batch},
+               flops=_mlp_flops((784, 512, 10), rows), seconds=2)
+
+
+def all_cases(table: Sequence[Mapping[str, Any]]) -> list[Case]:
+    """Every case once; `table` is `pydl._core.ops`."""
+    found: dict[str, Case] = {}
+    for case in (*elementwise(table), *reduce(), *nn(), *matmul(), *models()):
+        if found.setdefault(case.name, case) is not case:
+            raise ValueError(f"bench: two cases are called {case.name}")
+    return list(found.values())

@@ -1,0 +1,141 @@
+"""JAX, everything jitted; batches are on the device already."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bench import data
+from bench.frameworks import find
+
+ALIASES = {
+    "erf": jax.scipy.special.erf,
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
+    "rsqrt": jax.lax.rsqrt,
+    "softsign": jax.nn.soft_sign,
+}
+
+to_numpy = np.asarray
+
+
+def version() -> str:
+    return jax.__version__
+
+
+def _jitted(f: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+    compiled, on_device = jax.jit(f), [jnp.asarray(a) for a in args]
+    return lambda: compiled(*on_device).block_until_ready()
+
+
+def unary(op: str, n: int, low: float, high: float, params: Sequence[float]) -> Any:
+    f = find(op, jnp, jax.nn, **ALIASES)
+    return None if f is None else _jitted(lambda x: f(x, *params), data.uniform((n,), low, high))
+
+
+def binary(op: str, a: Sequence[int], b: Sequence[int], low: float, high: float) -> Any:
+    f = find(op, jnp)
+    operands = data.uniform(a, low, high, 0), data.uniform(b, low, high, 1)
+    return None if f is None else _jitted(f, *operands)
+
+
+def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
+    f = getattr(jnp, op)
+    return _jitted(lambda x: f(x, axis=axis), data.uniform(shape))
+
+
+def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    return _jitted(getattr(jax.nn, op), data.uniform(shape, -5, 5))
+
+
+def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
+    a = data.uniform((m, k) if layout[0] == "N" else (k, m), seed=0)
+    b = data.uniform((k, n) if layout[1] == "N" else (n, k), seed=1)
+
+    def product(a: Any, b: Any) -> Any:
+        return (a if layout[0] == "N" else a.T) @ (b if layout[1] == "N" else b.T)
+
+    return _jitted(product, a, b)
+
+
+def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:
+    kernel, bias = data.mlp_weights((inputs, units))
+    return _jitted(lambda x, w, b: jax.nn.relu(x @ w + b), data.uniform((batch, inputs)), kernel,
+                   bias)
+
+
+def _mean_squared_error(z: Any, y: Any) -> Any:
+    return jnp.square(z - y).mean()
+
+
+def _binary_crossentropy(z: Any, y: Any) -> Any:
+    return (jax.nn.softplus(z) - y * z).mean()
+
+
+def _categorical_crossentropy(z: Any, y: Any) -> Any:
+    return -(y * jax.nn.log_softmax(z)).sum(-1).mean()
+
+
+_LOSSES = {  # on the values before sigmoid or softmax
+    "mean_squared_error": _mean_squared_error,
+    "binary_crossentropy": _binary_crossentropy,
+    "categorical_crossentropy": _categorical_crossentropy,
+}
+
+
+class _Mlp:
+    """Dense layers trained by RMSprop in one jitted function that donates its state."""
+
+    def __init__(self, units: Sequence[int], hidden: str, loss: str):
+        self.weights = [jnp.asarray(w) for w in data.mlp_weights(units)]
+        self.velocities = [jnp.zeros_like(w) for w in self.weights]
+        activation = getattr(jax.nn, hidden)
+        criterion = _LOSSES[loss]
+
+        def loss_of(weights: Any, x: Any, y: Any) -> Any:
+            for i in range(0, len(weights), 2):
+                x = (x if i == 0 else activation(x)) @ weights[i] + weights[i + 1]
+            return criterion(x, y)
+
+        def train(weights: Any, velocities: Any, x: Any, y: Any) -> Any:
+            value, gradients = jax.value_and_grad(loss_of)(weights, x, y)
+            pairs = list(zip(velocities, gradients, strict=True))
+            velocities = [data.RHO * v + (1 - data.RHO) * g * g for v, g in pairs]
+            weights = [
+                w - data.LEARNING_RATE * g / (jnp.sqrt(v) + data.EPSILON)
+                for w, v, g in zip(weights, velocities, gradients, strict=True)
+            ]
+            return weights, velocities, value
+
+        self.train = jax.jit(train, donate_argnums=(0, 1))
+
+    def step(self, x: Any, y: Any) -> Any:
+        self.weights, self.velocities, value = self.train(self.weights, self.velocities, x, y)
+        return value
+
+
+def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) -> Any:
+    model = _Mlp(units, hidden, loss)
+    pairs = itertools.cycle(
+        [(jnp.asarray(x), jnp.asarray(y)) for x, y in data.batches(units, batch, loss)]
+    )
+    return lambda: float(model.step(*next(pairs)))
+
+
+def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
+    model, rng = _Mlp(units, hidden, loss), np.random.default_rng(0)
+    x, y = data.digits(rows)
+
+    def run() -> float:
+        order, losses = rng.permutation(len(x)), []
+        for start in range(0, len(x), batch):
+            rows = order[start : start + batch]
+            losses.append(model.step(x[rows], y[rows]) * len(rows))
+        return float(jnp.stack(losses).sum()) / len(x)
+
+    return run

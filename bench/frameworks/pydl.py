@@ -1,0 +1,87 @@
+"""pydl, through its public functions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import pydl
+from bench import data
+
+
+def version() -> str:
+    return pydl.__version__
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    return np.asarray(x.numpy() if isinstance(x, pydl.Tensor) else x)
+
+
+def unary(op: str, n: int, low: float, high: float, params: Sequence[float]) -> Callable[[], Any]:
+    f, x = getattr(pydl, op), pydl.tensor(data.uniform((n,), low, high))
+    return (lambda: f(x, *params)) if params else (lambda: f(x))
+
+
+def binary(op: str, a: Sequence[int], b: Sequence[int], low: float, high: float) -> Any:
+    f = getattr(pydl, op)
+    x, y = pydl.tensor(data.uniform(a, low, high, 0)), pydl.tensor(data.uniform(b, low, high, 1))
+    return (lambda: x + y) if op == "add" else (lambda: f(x, y))
+
+
+def recorded_add(n: int) -> Callable[[], Any]:
+    x = pydl.tensor(data.uniform((n,), seed=0), requires_grad=True)
+    y = pydl.tensor(data.uniform((n,), seed=1), requires_grad=True)
+    return lambda: x + y
+
+
+def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
+    f, x = getattr(pydl, op), pydl.tensor(data.uniform(shape))
+    return lambda: f(x, axis=axis)
+
+
+def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    f, x = getattr(pydl, op), pydl.tensor(data.uniform(shape, -5, 5))
+    return lambda: f(x)
+
+
+def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
+    a = pydl.tensor(data.uniform((m, k) if layout[0] == "N" else (k, m), seed=0))
+    b = pydl.tensor(data.uniform((k, n) if layout[1] == "N" else (n, k), seed=1))
+    a = a if layout[0] == "N" else a.mT
+    b = b if layout[1] == "N" else b.mT
+    return lambda: a @ b
+
+
+def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:
+    x = pydl.tensor(data.uniform((batch, inputs)))
+    kernel, bias = map(pydl.tensor, data.mlp_weights((inputs, units)))
+    return lambda: pydl.dense(x, kernel, bias, activation="relu")
+
+
+def _model(units: Sequence[int], hidden: str, output: str, loss: str, metrics: list[str]) -> Any:
+    from pydl import layers, models, optimizers
+
+    activations = [hidden] * (len(units) - 2) + [output]
+    model = models.Sequential([
+        layers.Input((units[0],)),
+        *(layers.Dense(n, activation=a) for n, a in zip(units[1:], activations, strict=True)),
+    ])
+    optimizer = optimizers.RMSprop(data.LEARNING_RATE, rho=data.RHO, epsilon=data.EPSILON)
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+    model.set_weights(data.mlp_weights(units))
+    return model
+
+
+def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) -> Any:
+    model = _model(units, hidden, output, loss, [])
+    pairs = itertools.cycle(data.batches(units, batch, loss))
+    return lambda: model.train_on_batch(*next(pairs))
+
+
+def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
+    model = _model(units, hidden, output, loss, ["accuracy"])
+    x, y = data.digits(rows)
+    return lambda: model.fit(x, y, batch_size=batch, epochs=1, verbose=0).history["loss"][-1]

@@ -1,0 +1,133 @@
+"""PyTorch, eager; batches are tensors already."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from bench import data
+from bench.frameworks import find
+
+ALIASES = {
+    "divide": torch.div,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "hard_sigmoid": F.hardsigmoid,
+    "hard_silu": F.hardswish,
+    "hard_tanh": F.hardtanh,
+    "equal": torch.eq,  # torch.equal compares whole tensors
+    "power": torch.pow,
+    "reciprocal": torch.reciprocal,
+}
+
+
+def version() -> str:
+    return torch.__version__
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    return x.detach().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+
+
+def _uniform(*args: Any) -> torch.Tensor:
+    return torch.from_numpy(data.uniform(*args))
+
+
+def unary(op: str, n: int, low: float, high: float, params: Sequence[float]) -> Any:
+    f, x = find(op, torch, F, **ALIASES), _uniform((n,), low, high)
+    return None if f is None else lambda: f(x, *params)
+
+
+def binary(op: str, a: Sequence[int], b: Sequence[int], low: float, high: float) -> Any:
+    f, x, y = find(op, torch, **ALIASES), _uniform(a, low, high, 0), _uniform(b, low, high, 1)
+    if op == "add":
+        return lambda: x + y
+    return None if f is None else lambda: f(x, y)
+
+
+def recorded_add(n: int) -> Callable[[], Any]:
+    x, y = (_uniform((n,), -1, 1, seed).requires_grad_() for seed in (0, 1))
+    return lambda: x + y
+
+
+def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
+    f, x = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}[op], _uniform(shape)
+    return (lambda: f(x)) if axis is None else (lambda: f(x, dim=axis))
+
+
+def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    f, x = getattr(torch, op), _uniform(shape, -5, 5)
+    return lambda: f(x, dim=-1)
+
+
+def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
+    a = _uniform((m, k) if layout[0] == "N" else (k, m), -1, 1, 0)
+    b = _uniform((k, n) if layout[1] == "N" else (n, k), -1, 1, 1)
+    a = a if layout[0] == "N" else a.mT
+    b = b if layout[1] == "N" else b.mT
+    return lambda: a @ b
+
+
+def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:
+    x = _uniform((batch, inputs))
+    kernel, bias = map(torch.from_numpy, data.mlp_weights((inputs, units)))
+    weight = kernel.T.contiguous()  # nn.Linear's layout
+    return lambda: F.linear(x, weight, bias).relu_()
+
+
+_LAYERS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
+_LOSSES = {  # on the values before sigmoid or softmax
+    "mean_squared_error": F.mse_loss,
+    "binary_crossentropy": F.binary_cross_entropy_with_logits,
+    "categorical_crossentropy": F.cross_entropy,
+}
+
+
+def _train(units: Sequence[int], hidden: str, loss: str) -> Callable[[Any, Any], torch.Tensor]:
+    layers: list[torch.nn.Module] = []
+    weights = iter(map(torch.from_numpy, data.mlp_weights(units)))
+    for m, n in itertools.pairwise(units):
+        linear = torch.nn.Linear(m, n)
+        with torch.no_grad():
+            linear.weight.copy_(next(weights).T)
+            linear.bias.copy_(next(weights))
+        layers += [linear, _LAYERS[hidden]()]
+    model = torch.nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.RMSprop(
+        model.parameters(), lr=data.LEARNING_RATE, alpha=data.RHO, eps=data.EPSILON
+    )
+    criterion = _LOSSES[loss]
+
+    def train(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        value = criterion(model(x), y)
+        value.backward()
+        optimizer.step()
+        return value.detach()
+
+    return train
+
+
+def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) -> Any:
+    train = _train(units, hidden, loss)
+    pairs = itertools.cycle(
+        [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data.batches(units, batch, loss)]
+    )
+    return lambda: train(*next(pairs)).item()
+
+
+def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
+    train = _train(units, hidden, loss)
+    x, y = map(torch.from_numpy, data.digits(rows))
+
+    def run() -> float:
+        order, total = torch.randperm(len(x)), torch.zeros(())
+        for rows in order.split(batch):
+            total += train(x[rows], y[rows]) * len(rows)
+        return total.item() / len(x)
+
+    return run

@@ -1,0 +1,39 @@
+"""Element-wise ops of the table, reductions, softmax; a control that pydl has no part in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench import cases
+from pydl import _core
+
+
+@pytest.mark.parametrize("case", [cases.control()], ids=lambda c: c.name)
+def test_control(measure: Any, case: cases.Case) -> None:
+    measure(case)
+
+
+def _benched() -> set[str]:
+    return {c.args["op"] for c in cases.elementwise(_core.ops) if "op" in c.args}
+
+
+def test_every_op_has_a_bench(benchmark: Any) -> None:
+    """A benchmark by itself, of the making of the cases, so that --benchmark-only runs it."""
+    assert benchmark(_benched) >= {row["name"] for row in _core.ops}
+
+
+@pytest.mark.parametrize("case", list(cases.elementwise(_core.ops)), ids=lambda c: c.name)
+def test_elementwise(measure: Any, case: cases.Case) -> None:
+    measure(case)
+
+
+@pytest.mark.parametrize("case", list(cases.reduce()), ids=lambda c: c.name)
+def test_reduce(measure: Any, case: cases.Case) -> None:
+    measure(case)
+
+
+@pytest.mark.parametrize("case", list(cases.nn()), ids=lambda c: c.name)
+def test_nn(measure: Any, case: cases.Case) -> None:
+    assert measure(case).shape == tuple(case.args["shape"])
