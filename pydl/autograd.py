@@ -98,11 +98,15 @@ def op(
     def call(*args: Any, **kwargs: Any) -> Any:
         if len(args) < count - optional:
             function(*args, **kwargs)  # raises the usual TypeError
-        inputs = tuple(args[0]) if variadic else args[:count]
-        arrays = [
-            x.data if isinstance(x, Tensor) else None if x is None else to_array(x, None, label)
-            for x in inputs
-        ]
+        inputs = args[0] if variadic else args[:count]
+        arrays: list[Any] = []
+        wanted = False  # some input wants a gradient
+        for x in inputs:
+            if isinstance(x, Tensor):
+                arrays.append(x.data)
+                wanted = wanted or x._node is not None
+            else:
+                arrays.append(None if x is None else to_array(x, None, label))
         if variadic:
             result = function(arrays, *args[1:], **kwargs)
         else:
@@ -112,22 +116,13 @@ def op(
         out = wrap(y)
         if view and isinstance(inputs[0], Tensor):
             out._base = getattr(inputs[0], "_base", inputs[0])
-        if recording():
-            for x in inputs:
-                if isinstance(x, Tensor) and x._node is not None:
-                    if y.dtype.kind == "f":
-                        static = {
-                            **defaults,
-                            **dict(zip(static_names, args[count:], strict=False)),
-                            **kwargs,
-                        }
-                        kept = result if keeps_output else None
-                        tensors = tuple(
-                            x if a is None or isinstance(x, Tensor) else wrap(a)
-                            for x, a in zip(inputs, arrays, strict=True)
-                        )
-                        out._node = Node(call, tensors, kept, static)
-                    break
+        if wanted and y.dtype.kind == "f" and recording():
+            tensors = tuple(
+                x if isinstance(x, Tensor) or a is None else wrap(a)
+                for x, a in zip(inputs, arrays, strict=True)
+            )
+            static = {**defaults, **dict(zip(static_names, args[count:], strict=False)), **kwargs}
+            out._node = Node(call, tensors, result if keeps_output else None, static)
         return (out, *(wrap(aux) for aux in result[1:])) if many else out
 
     functools.update_wrapper(call, function)

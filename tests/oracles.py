@@ -54,7 +54,7 @@ def _relu(x: Any, negative_slope: float, max_value: float, threshold: float) -> 
 
 
 def _elu(x: Any, alpha: float) -> Any:
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    return np.where(x > 0, x, alpha * np.expm1(np.where(x > 0, 0, x)))
 
 
 def _selu(x: Any) -> Any:
@@ -88,7 +88,7 @@ UNARY: dict[str, Callable[..., Any]] = {
     "atan": np.arctan,
     "atanh": np.arctanh,
     "ceil": np.ceil,
-    "celu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
+    "celu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.where(x > 0, 0, x) / alpha)),
     "clip": lambda x, lo, hi: np.clip(x, lo, hi),
     "cos": np.cos,
     "cosh": np.cosh,
