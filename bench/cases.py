@@ -13,7 +13,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 ELEMENTWISE, REDUCE, NN, MATMUL, MODELS, CONTROL = (
-    "elementwise", "reduce", "nn", "matmul", "models", "control",
+    "elementwise",
+    "reduce",
+    "nn",
+    "matmul",
+    "models",
+    "control",
 )
 FAMILIES = {
     "ops": (ELEMENTWISE, REDUCE, NN),
@@ -82,8 +87,9 @@ def _traffic(*shapes: Sequence[int]) -> float:
     return float(FLOAT * sum(math.prod(s) for s in shapes))
 
 
-def _binary(op: str, a: tuple[int, ...], b: tuple[int, ...], domain: Sequence[float],
-            to_bool: bool = False) -> Case:
+def _binary(
+    op: str, a: tuple[int, ...], b: tuple[int, ...], domain: Sequence[float], to_bool: bool = False
+) -> Case:
     out = tuple(max(m, n) for m, n in zip(a, (1,) * (len(a) - len(b)) + b, strict=True))
     written = math.prod(out) * (1 if to_bool else FLOAT)
     shapes = _text(a) if a == b else f"{_text(a)}_{_text(b)}"
@@ -162,10 +168,18 @@ def matmul() -> Iterator[Case]:
 
 
 XOR = {"units": (2, 8, 1), "hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
-BOSTON = {"units": (13, 64, 64, 1), "hidden": "relu", "output": "linear",
-          "loss": "mean_squared_error"}
-MNIST = {"units": (784, 512, 10), "hidden": "relu", "output": "softmax",
-         "loss": "categorical_crossentropy"}
+BOSTON = {
+    "units": (13, 64, 64, 1),
+    "hidden": "relu",
+    "output": "linear",
+    "loss": "mean_squared_error",
+}
+MNIST = {
+    "units": (784, 512, 10),
+    "hidden": "relu",
+    "output": "softmax",
+    "loss": "categorical_crossentropy",
+}
 
 
 def _mlp_flops(units: Sequence[int], batch: int) -> float:
@@ -178,12 +192,22 @@ def models() -> Iterator[Case]:
     """Training steps (forward, loss, backward, RMSprop update, loss on the host) and an epoch."""
     for name, model, batch in (("xor", XOR, 4), ("boston", BOSTON, 1), ("mnist", MNIST, 128)):
         units: Sequence[int] = model["units"]  # type: ignore[assignment]
-        yield Case(f"step-{name}-{'-'.join(map(str, units))}-batch{batch}", MODELS, "step",
-                   {**model, "batch": batch}, flops=_mlp_flops(units, batch))
+        yield Case(
+            f"step-{name}-{'-'.join(map(str, units))}-batch{batch}",
+            MODELS,
+            "step",
+            {**model, "batch": batch},
+            flops=_mlp_flops(units, batch),
+        )
     rows, batch = 60000, 128
-    yield Case("epoch-mnist-784-512-10-batch128", MODELS, "epoch",
-               {**MNIST, "rows": rows, "batch": batch},
-               flops=_mlp_flops((784, 512, 10), rows), seconds=2)
+    yield Case(
+        "epoch-mnist-784-512-10-batch128",
+        MODELS,
+        "epoch",
+        {**MNIST, "rows": rows, "batch": batch},
+        flops=_mlp_flops((784, 512, 10), rows),
+        seconds=2,
+    )
 
 
 def all_cases(table: Sequence[Mapping[str, Any]]) -> list[Case]:

@@ -30,8 +30,16 @@ LIMIT_SECONDS = 0.05
 VALUE_TOLERANCE = 1e-3  # of the mean of a result: coarse, it finds peers that do something else
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Would change how a peer runs, or which kernels its library picks.
-CLEARED = ("OPENBLAS_CORETYPE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "XLA_FLAGS",
-           "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
+CLEARED = (
+    "OPENBLAS_CORETYPE",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+    "KMP_BLOCKTIME",
+    "XLA_FLAGS",
+    "OMP_PROC_BIND",
+    "GOMP_CPU_AFFINITY",
+    "KMP_AFFINITY",
+)
 
 
 def environment(name: str, threads: int) -> dict[str, str]:
@@ -42,9 +50,7 @@ def environment(name: str, threads: int) -> dict[str, str]:
     env["TF_CPP_MIN_LOG_LEVEL"] = "2"
     if threads == 1:
         env["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    env["PYTHONPATH"] = os.pathsep.join(
-        p for p in (env.get("PYTHONPATH", ""), str(ROOT)) if p
-    )
+    env["PYTHONPATH"] = os.pathsep.join(p for p in (env.get("PYTHONPATH", ""), str(ROOT)) if p)
     return env
 
 
@@ -59,8 +65,13 @@ class Worker:
         if threads < len(allowed):
             command += ["--cpus", ",".join(map(str, allowed[-threads:]))]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            cwd=tempfile.gettempdir(), env=environment(name, threads),
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            cwd=tempfile.gettempdir(),
+            env=environment(name, threads),
         )
         first = self.read()
         self.version: str | None = first.get("ready")
@@ -185,8 +196,11 @@ def clock(seconds: float) -> str:
     """Three digits and a unit."""
     for unit, factor in (("ns", 1e9), ("us", 1e6), ("ms", 1e3)):
         if seconds * factor < 999.5:
-            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 99.95 else (
-                f"{seconds * factor:.0f} {unit}")
+            return (
+                f"{seconds * factor:.3g} {unit}"
+                if seconds * factor < 99.95
+                else (f"{seconds * factor:.0f} {unit}")
+            )
     return f"{seconds:.3g} s"
 
 
@@ -243,18 +257,27 @@ class Report:
         for family in dict.fromkeys(r["case"]["family"] for r in self.rows):
             if family == cases.CONTROL:
                 continue
-            ratios = [r["ratio"] for r in self.rows
-                      if r["case"]["family"] == family and "ratio" in r]
+            ratios = [
+                r["ratio"] for r in self.rows if r["case"]["family"] == family and "ratio" in r
+            ]
             if ratios:
-                print(f"{family}: {len(ratios)} cases, best peer / pydl: geometric mean "
-                      f"{geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
+                print(
+                    f"{family}: {len(ratios)} cases, best peer / pydl: geometric mean "
+                    f"{geometric_mean(ratios):.2f}, least {min(ratios):.2f}"
+                )
         noise = self.noise()
-        print(f"control (the same work in every process): least times within {noise['least']:.0%}, "
-              f"medians up to {noise['median']:.0%} above them")
+        print(
+            f"control (the same work in every process): least times within {noise['least']:.0%}, "
+            f"medians up to {noise['median']:.0%} above them"
+        )
 
     def noise(self) -> dict[str, float]:
-        controls = [t for r in self.rows if r["case"]["family"] == cases.CONTROL
-                    for t in r["times"].values()]
+        controls = [
+            t
+            for r in self.rows
+            if r["case"]["family"] == cases.CONTROL
+            for t in r["times"].values()
+        ]
         least = [t["min"] for t in controls]
         return {
             "least": max(least) / min(least) - 1,
@@ -268,13 +291,18 @@ def compare(selected: Sequence[Case], options: argparse.Namespace, threads: int)
     with team(("pydl", *options.peers), options.peer_python, threads) as workers:
         info = workers["pydl"].ask(info={})
         limits = Limits(workers["pydl"], threads, min(LIMIT_SECONDS, options.time))
-        print("\n" + ", ".join(f"{name} {w.version}" for name, w in workers.items())
-              + f"; pydl: ISA {info['isa']}, {info['threads']} threads, {info['compiler']}")
+        print(
+            "\n"
+            + ", ".join(f"{name} {w.version}" for name, w in workers.items())
+            + f"; pydl: ISA {info['isa']}, {info['threads']} threads, {info['compiler']}"
+        )
         small, large = cases.FLOAT * cases.IN_L2, cases.FLOAT * cases.OUT_OF_CACHE
-        print(f"limits: {limits.of('fma') / 1e9:.1f} GFLOP/s; in L2 and out of cache copy "
-              f"{limits.of('copy', small) / 1e9:.1f} and {limits.of('copy', large) / 1e9:.1f} "
-              f"GB/s, read {limits.of('read', small) / 1e9:.1f} and "
-              f"{limits.of('read', large) / 1e9:.1f}")
+        print(
+            f"limits: {limits.of('fma') / 1e9:.1f} GFLOP/s; in L2 and out of cache copy "
+            f"{limits.of('copy', small) / 1e9:.1f} and {limits.of('copy', large) / 1e9:.1f} "
+            f"GB/s, read {limits.of('read', small) / 1e9:.1f} and "
+            f"{limits.of('read', large) / 1e9:.1f}"
+        )
         report = Report(workers, threads, limits)
         control = cases.control()
         for case in (control, *selected, control):
@@ -311,16 +339,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.compare", description=(__doc__ or "").split("\n\n")[1]
     )
-    parser.add_argument("families", nargs="*", metavar="family", default=["all"],
-                        help=f"{', '.join(cases.FAMILIES)} (default all)")
-    parser.add_argument("--threads", type=numbers, default=[available], metavar="N,N",
-                        help=f"numbers of threads, one table each (default {available})")
-    parser.add_argument("--peers", type=names, default=list(PEERS), metavar="NAME,NAME",
-                        help=f"of {', '.join(n for n in FRAMEWORKS if n != 'pydl')}")
-    parser.add_argument("--peer-python", default=sys.executable, metavar="PATH",
-                        help="interpreter that has the peers installed (default this one)")
-    parser.add_argument("--time", type=float, metavar="SECONDS",
-                        help="for each framework and case (default 0.5, quick 0.02)")
+    parser.add_argument(
+        "families",
+        nargs="*",
+        metavar="family",
+        default=["all"],
+        help=f"{', '.join(cases.FAMILIES)} (default all)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=numbers,
+        default=[available],
+        metavar="N,N",
+        help=f"numbers of threads, one table each (default {available})",
+    )
+    parser.add_argument(
+        "--peers",
+        type=names,
+        default=list(PEERS),
+        metavar="NAME,NAME",
+        help=f"of {', '.join(n for n in FRAMEWORKS if n != 'pydl')}",
+    )
+    parser.add_argument(
+        "--peer-python",
+        default=sys.executable,
+        metavar="PATH",
+        help="interpreter that has the peers installed (default this one)",
+    )
+    parser.add_argument(
+        "--time",
+        type=float,
+        metavar="SECONDS",
+        help="for each framework and case (default 0.5, quick 0.02)",
+    )
     parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     parser.add_argument("--filter", default="", metavar="TEXT", help="cases with TEXT in the name")
     parser.add_argument("--json", metavar="FILE", help="also write everything measured to FILE")
@@ -335,11 +386,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from pydl import _core
 
     wanted = {f for name in options.families for f in cases.FAMILIES[name]}
-    selected = [c for c in cases.all_cases(_core.ops)
-                if c.family in wanted and options.filter in c.name]
+    selected = [
+        c for c in cases.all_cases(_core.ops) if c.family in wanted and options.filter in c.name
+    ]
     where = machine.describe()
-    print(f"{where['cpu']}, {where['cpus']} CPUs, {where['system']}, Python {where['python']}, "
-          f"commit {where['commit']}, load {where['load']:.1f}")
+    print(
+        f"{where['cpu']}, {where['cpus']} CPUs, {where['system']}, Python {where['python']}, "
+        f"commit {where['commit']}, load {where['load']:.1f}"
+    )
     runs = [compare(selected, options, n) for n in options.threads]
     if options.json:
         with open(options.json, "w") as file:

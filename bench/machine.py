@@ -30,6 +30,7 @@ def cpus() -> list[int]:
 
 def commit() -> str:
     """Short name of the checked-out commit, with a + where files differ from it."""
+
     def git(*args: str) -> str:
         done = subprocess.run(("git", *args), cwd=ROOT, capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else ""

@@ -86,12 +86,15 @@ void bind_elementwise(py::module_& m, py::list& ops) {
     ops.append(d);
     if (!e.backward[0]) continue;
     const std::string name = std::string(e.info.name) + "_backward";
-    m.def(name.c_str(), [&e, cost, name](py::handle g, py::handle x, py::handle y, double a, double b,
-                                         double c) {
-      const double params[kMaxParams] = {a, b, c};
-      return run_elementwise(name.c_str(), e.backward, false, false, cost,
-                             {g, x.is_none() ? g : x, y.is_none() ? g : y}, py::none(), params);
-    }, py::arg("g"), py::arg("x"), py::arg("y"), py::arg("a") = 0.0, py::arg("b") = 0.0, py::arg("c") = 0.0);
+    m.def(
+        name.c_str(),
+        [&e, cost, name](py::handle g, py::handle x, py::handle y, double a, double b, double c) {
+          const double params[kMaxParams] = {a, b, c};
+          return run_elementwise(name.c_str(), e.backward, false, false, cost,
+                                 {g, x.is_none() ? g : x, y.is_none() ? g : y}, py::none(), params);
+        },
+        py::arg("g"), py::arg("x"), py::arg("y"), py::arg("a") = 0.0, py::arg("b") = 0.0,
+        py::arg("c") = 0.0);
   }
   for (int i = 0; i < k.binary_count; ++i) {
     const BinaryEntry& e = k.binary[i];
@@ -107,10 +110,11 @@ void bind_elementwise(py::module_& m, py::list& ops) {
     if (!e.grad_a[0]) continue;
     const auto define_gradient = [&](const char* suffix, const ElementwiseLoop* loops) {
       const std::string name = std::string(e.info.name) + suffix;
-      m.def(name.c_str(), [loops, cost, name](py::handle g, py::handle a, py::handle b, py::handle y) {
-        return run_elementwise(name.c_str(), loops, false, false, cost, {g, a, b, y}, py::none(),
-                               nullptr);
-      });
+      m.def(name.c_str(),
+            [loops, cost, name](py::handle g, py::handle a, py::handle b, py::handle y) {
+              return run_elementwise(name.c_str(), loops, false, false, cost, {g, a, b, y},
+                                     py::none(), nullptr);
+            });
     };
     define_gradient("_grad_a", e.grad_a);
     define_gradient("_grad_b", e.grad_b);
@@ -119,10 +123,12 @@ void bind_elementwise(py::module_& m, py::list& ops) {
   m.def("where", [](py::handle cond, py::handle a, py::handle b) -> py::object {
     View c;
     Operand x[2];
-    if (!to_view(cond, c) || c.dtype != DType::kBool || !x[0].read(a) || !x[1].read(b)) return py::none();
+    if (!to_view(cond, c) || c.dtype != DType::kBool || !x[0].read(a) || !x[1].read(b))
+      return py::none();
     if (x[0].number && x[1].number) return py::none();
     const DType dtype = x[x[0].number].view.dtype;
-    if (!is_float(dtype) || (!x[0].number && !x[1].number && x[1].view.dtype != dtype)) return py::none();
+    if (!is_float(dtype) || (!x[0].number && !x[1].number && x[1].view.dtype != dtype))
+      return py::none();
     for (Operand& o : x) o.settle(dtype);
     const View* views[] = {&c, &x[0].view, &x[1].view};
     View shape;

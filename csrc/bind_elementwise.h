@@ -48,8 +48,9 @@ struct Operand {
 // then promotes, or hands the op to NumPy.
 template <size_t kInputs>
 pybind11::object run_elementwise(const char* who, const ElementwiseLoop* loops, bool takes_scalars,
-                           bool to_bool, double cost, const pybind11::handle (&inputs)[kInputs],
-                           pybind11::handle out, const double* params) {
+                                 bool to_bool, double cost,
+                                 const pybind11::handle (&inputs)[kInputs], pybind11::handle out,
+                                 const double* params) {
   Operand operands[kInputs];
   bool found = false;
   DType dtype = DType::kFloat32;
@@ -91,6 +92,8 @@ pybind11::object run_elementwise(const char* who, const ElementwiseLoop* loops, 
   return result;
 }
 
-inline double cost_of(double max_ulp) { return max_ulp > 0.5 ? 4 : 1; }  // a polynomial, not an instruction
+inline double cost_of(double max_ulp) {
+  return max_ulp > 0.5 ? 4 : 1;
+}  // a polynomial, not an instruction
 
 }  // namespace pydl

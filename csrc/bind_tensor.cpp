@@ -20,7 +20,7 @@ int64_t g_clock = 0;  // guarded by the GIL
 struct Slots {
   PyTypeObject* tensor = nullptr;
   PyTypeObject* node = nullptr;
-  Py_ssize_t data, graph;                            // Tensor.data, Tensor._node
+  Py_ssize_t data, graph;                           // Tensor.data, Tensor._node
   Py_ssize_t op, inputs, outputs, statics, number;  // of Node
 } g_slots;
 
@@ -37,7 +37,9 @@ bool is_tensor(PyObject* object) {
   return Py_TYPE(object) == g_slots.tensor || PyObject_TypeCheck(object, g_slots.tensor);
 }
 
-PyObject* unwrap(PyObject* object) { return is_tensor(object) ? slot(object, g_slots.data) : object; }
+PyObject* unwrap(PyObject* object) {
+  return is_tensor(object) ? slot(object, g_slots.data) : object;
+}
 
 bool wants_gradient(PyObject* object) {
   return is_tensor(object) && slot(object, g_slots.graph) != Py_None;
@@ -102,8 +104,7 @@ struct Operator {
       PyObject* kept = PyTuple_New(kInputs);
       if (!kept) throw py::error_already_set();
       slot(node.ptr(), g_slots.inputs) = kept;
-      for (int k = 0; k < kInputs; ++k)
-        PyTuple_SET_ITEM(kept, k, kept_operand(args[k], v.dtype));
+      for (int k = 0; k < kInputs; ++k) PyTuple_SET_ITEM(kept, k, kept_operand(args[k], v.dtype));
       slot(node.ptr(), g_slots.outputs) = Py_NewRef(keeps_output ? array : Py_None);
       slot(node.ptr(), g_slots.statics) = Py_NewRef(statics);
       slot(node.ptr(), g_slots.number) = PyLong_FromLongLong(++g_clock);
@@ -132,9 +133,9 @@ struct Operator {
 
   // Lives as long as the process: operators are made once, at import.
   static py::object make(Operator op) {
-    static PyMethodDef definition = {"operator", reinterpret_cast<PyCFunction>(
-                                                     reinterpret_cast<void (*)(void)>(entry)),
-                                     METH_FASTCALL, nullptr};
+    static PyMethodDef definition = {
+        "operator", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)(void)>(entry)),
+        METH_FASTCALL, nullptr};
     Py_INCREF(op.call);
     Py_INCREF(op.statics);
     py::capsule self(new Operator(op));
@@ -165,15 +166,31 @@ void bind_tensor(py::module_& m) {
   });
   m.def("unary_operator", [](int index, py::object call, bool keeps_output, py::dict statics) {
     const UnaryEntry& e = kernels().elementwise.unary[index];
-    Operator<1> op{e.info.name,   e.forward,    false, e.info.to_bool, e.backward[0] != nullptr,
-                   keeps_output, cost_of(e.info.max_ulp), {}, call.ptr(), statics.ptr()};
+    Operator<1> op{e.info.name,
+                   e.forward,
+                   false,
+                   e.info.to_bool,
+                   e.backward[0] != nullptr,
+                   keeps_output,
+                   cost_of(e.info.max_ulp),
+                   {},
+                   call.ptr(),
+                   statics.ptr()};
     for (int i = 0; i < kMaxParams; ++i) op.params[i] = e.info.params[i].value;
     return Operator<1>::make(op);
   });
   m.def("binary_operator", [](int index, py::object call, bool keeps_output, py::dict statics) {
     const BinaryEntry& e = kernels().elementwise.binary[index];
-    return Operator<2>::make({e.info.name, e.forward, true, e.info.to_bool, e.grad_a[0] != nullptr,
-                              keeps_output, cost_of(e.info.max_ulp), {}, call.ptr(), statics.ptr()});
+    return Operator<2>::make({e.info.name,
+                              e.forward,
+                              true,
+                              e.info.to_bool,
+                              e.grad_a[0] != nullptr,
+                              keeps_output,
+                              cost_of(e.info.max_ulp),
+                              {},
+                              call.ptr(),
+                              statics.ptr()});
   });
 }
 

@@ -24,8 +24,9 @@ namespace py = pybind11;
 namespace pydl {
 namespace {
 
-constexpr int kNumpyTypes[] = {NPY_BOOL,   NPY_INT8,   NPY_INT16,  NPY_INT32,   NPY_INT64,  NPY_UINT8,
-                               NPY_UINT16, NPY_UINT32, NPY_UINT64, NPY_FLOAT32, NPY_FLOAT64};
+constexpr int kNumpyTypes[] = {NPY_BOOL,   NPY_INT8,    NPY_INT16,  NPY_INT32,
+                               NPY_INT64,  NPY_UINT8,   NPY_UINT16, NPY_UINT32,
+                               NPY_UINT64, NPY_FLOAT32, NPY_FLOAT64};
 
 bool to_dtype(int numpy_type, DType& dtype) {
   if (numpy_type == NPY_LONGLONG) numpy_type = NPY_INT64;  // two names of one type on Linux
@@ -70,7 +71,8 @@ void bind_matmul(py::module_& m) {
       [](py::handle a_object, py::handle b_object, py::handle bias, int activation, double p0,
          double p1, double p2) -> py::object {
         View a, b, y;
-        if (!to_view(a_object, a) || !to_view(b_object, b) || !is_float(a.dtype) || a.dtype != b.dtype)
+        if (!to_view(a_object, a) || !to_view(b_object, b) || !is_float(a.dtype) ||
+            a.dtype != b.dtype)
           return py::none();
         View shape;
         matmul_shape(a, b, shape);
@@ -187,8 +189,8 @@ py::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& view) 
   set_c_strides(view);
   const size_t bytes = size_t(view.size()) * size_t(item_size(dtype));
   view.data = static_cast<char*>(allocate(bytes));
-  PyObject* array = PyArray_New(&PyArray_Type, ndim, dims, kNumpyTypes[int(dtype)], nullptr, view.data,
-                                0, NPY_ARRAY_CARRAY, nullptr);
+  PyObject* array = PyArray_New(&PyArray_Type, ndim, dims, kNumpyTypes[int(dtype)], nullptr,
+                                view.data, 0, NPY_ARRAY_CARRAY, nullptr);
   if (!array) {
     release(view.data, bytes);
     throw py::error_already_set();

@@ -312,9 +312,7 @@ def test_axis_errors(name):
 
 
 def test_other_errors():
-    with pytest.raises(
-        ValueError, match=r"cumulative_sum: axis 2 is out of range for shape"
-    ):
+    with pytest.raises(ValueError, match=r"cumulative_sum: axis 2 is out of range for shape"):
         pydl.cumulative_sum([1.0, 2.0], 2)
     with pytest.raises(TypeError, match="sum: dtype must be one of"):
         pydl.sum([1.0], dtype="complex64")

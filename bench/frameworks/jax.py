@@ -65,8 +65,9 @@ def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
 
 def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:
     kernel, bias = data.mlp_weights((inputs, units))
-    return _jitted(lambda x, w, b: jax.nn.relu(x @ w + b), data.uniform((batch, inputs)), kernel,
-                   bias)
+    return _jitted(
+        lambda x, w, b: jax.nn.relu(x @ w + b), data.uniform((batch, inputs)), kernel, bias
+    )
 
 
 def _mean_squared_error(z: Any, y: Any) -> Any:

@@ -20,10 +20,15 @@ def version() -> str:
 
 def _model(units: Sequence[int], hidden: str, output: str, loss: str, metrics: list[str]) -> Any:
     activations = [hidden] * (len(units) - 2) + [output]
-    model = keras.Sequential([
-        keras.Input((units[0],)),
-        *(keras.layers.Dense(n, activation=a) for n, a in zip(units[1:], activations, strict=True)),
-    ])
+    model = keras.Sequential(
+        [
+            keras.Input((units[0],)),
+            *(
+                keras.layers.Dense(n, activation=a)
+                for n, a in zip(units[1:], activations, strict=True)
+            ),
+        ]
+    )
     optimizer = keras.optimizers.RMSprop(data.LEARNING_RATE, rho=data.RHO, epsilon=data.EPSILON)
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     model.set_weights(data.mlp_weights(units))

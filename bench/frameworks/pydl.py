@@ -65,10 +65,12 @@ def _model(units: Sequence[int], hidden: str, output: str, loss: str, metrics: l
     from pydl import layers, models, optimizers
 
     activations = [hidden] * (len(units) - 2) + [output]
-    model = models.Sequential([
-        layers.Input((units[0],)),
-        *(layers.Dense(n, activation=a) for n, a in zip(units[1:], activations, strict=True)),
-    ])
+    model = models.Sequential(
+        [
+            layers.Input((units[0],)),
+            *(layers.Dense(n, activation=a) for n, a in zip(units[1:], activations, strict=True)),
+        ]
+    )
     optimizer = optimizers.RMSprop(data.LEARNING_RATE, rho=data.RHO, epsilon=data.EPSILON)
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     model.set_weights(data.mlp_weights(units))

@@ -52,9 +52,7 @@ inline void put(char* p, Vec<T> v, ptrdiff_t n) {
 }
 template <class T>
 inline void put(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
-  typedef int8_t Bytes __attribute__((vector_size(kLanes<T>)));
-  const Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
-  __builtin_memcpy(p, &bytes, size_t(n));
+  store_mask<T>(p, mask, n);
 }
 
 template <class T, bool kScalar>
@@ -89,8 +87,7 @@ inline void map(ptrdiff_t n, char* y, F f, const X&... x) {
 template <class Op, class T>
 void unary_forward(ptrdiff_t n, char* const* p, unsigned, const double* params) {
   constexpr size_t kOut = Op::info.to_bool ? 1 : sizeof(T);
-  map<T, kOut>(
-      n, p[1], [=](auto x) { return forward<Op, T>(params, x); }, Operand<T, false>(p[0]));
+  map<T, kOut>(n, p[1], [=](auto x) { return forward<Op, T>(params, x); }, Operand<T, false>(p[0]));
 }
 
 template <class Op, class T>

@@ -12,8 +12,8 @@ struct ElementwiseKernels {
   int unary_count;
   const BinaryEntry* binary;
   int binary_count;
-  ElementwiseLoop where[kFloatTypes];            // cond (bool), a, b -> y
-  ElementwiseLoop cast[kDTypes][kFloatTypes];    // x of any dtype -> float32, float64
+  ElementwiseLoop where[kFloatTypes];          // cond (bool), a, b -> y
+  ElementwiseLoop cast[kDTypes][kFloatTypes];  // x of any dtype -> float32, float64
 };
 
 }  // namespace pydl

@@ -5,76 +5,56 @@
 
 namespace pydl {
 
-constexpr int kGemmBatchAxes = 4;          // axes of a batch after merging, in one launch
-constexpr ptrdiff_t kGemmPackPanels = 4;    // of B in one item of `pack`
-constexpr ptrdiff_t kGemmCopyRows = 16;     // of A in one item of `pack`
-constexpr ptrdiff_t kGemmStackBytes = 32 * 1024;  // for panels packed by `tiles`; part of L1
-constexpr ptrdiff_t kGemmSegment = 4096;   // longest FMA chain, in steps of k
+constexpr ptrdiff_t kGemmSegment = 4096;          // longest FMA chain, in steps of k
+constexpr ptrdiff_t kGemmStackBytes = 32 * 1024;  // for panels that `tiles` packs; as large as L1
+constexpr ptrdiff_t kGemmPackPanels = 4;          // of B in one item of `pack`
+constexpr ptrdiff_t kGemmCopyRows = 16;           // of A in one item of `pack`
+constexpr int kGemmBatchAxes = 4;                 // axes of a batch in one launch, after merging
 
-// Block sizes of one dtype, in elements of the matrix dimension they cut.
+// Block sizes of one dtype, in elements of the axis they cut.
 struct GemmBlocks {
-  ptrdiff_t mr, nr;  // register tile of the packed path: accumulators
-  ptrdiff_t kc;      // a kc x nr panel of B stays in L1
-  ptrdiff_t mc;      // an mc x kc block of A stays in L2
-  ptrdiff_t nc;      // a k x nc block of packed B stays in L3
+  ptrdiff_t nr;  // columns of a panel
+  ptrdiff_t kc;  // a kc x nr panel of B streams from L2
+  ptrdiff_t mc;  // an mc x kc block of A stays in L2
 };
 
 // c[i,j] (+)= sum_k a[i,k] b[k,j] (+ bias[j]), then the activation, for a batch of matrices.
 //
-// Item (batch, segment of k, block of rows, block of columns), the last running fastest. Segment
-// s > 0 is written to partials + (s - 1) * m * n, without bias and activation.
+// tiles: item (batch, segment of k, block of rows, block of columns), the last running fastest.
+// Segment s > 0 goes to partials + (s - 1) * partial_size; with several segments, bias and
+// activation are left to `combine`.
 struct GemmArgs {
   const void* a;
   const void* b;
   void* c;
   const void* bias;  // n values, or null
   void* partials;
+  void* a_copy;    // for `pack`: m x a_copy_row, unit stride along k, or null
+  void* b_panels;  // for `pack`
   ptrdiff_t m, n, k;
-  ptrdiff_t a_row, a_col, b_row, b_col, c_row;  // strides; c's columns have unit stride
+  ptrdiff_t a_row, a_col, b_row, b_col, c_row;  // strides; c has unit stride along n
+  ptrdiff_t a_copy_row, partial_row, partial_size;
   ptrdiff_t row_blocks, col_blocks, segments;
-  ptrdiff_t panel;        // columns of a panel, a multiple of the vector width
-  bool b_packed;          // b holds panels, k x panel each, the last padded to whole vectors
-  bool pack_panels;       // copy panels of B to the stack before use,
-  ptrdiff_t stack_panels; // so many at a time; they fit the stack together
+  ptrdiff_t panel;         // columns of a panel of B, whole vectors
+  ptrdiff_t stack_panels;  // > 0: pack so many panels of b at a time on the stack; they fit it
+  ptrdiff_t b_items;       // the items of `pack` that are panels; those after them are rows of A
+  bool b_packed;           // b holds panels, k x panel each, the last padded to whole vectors
   bool accumulate;
-  int batch_axes;         // innermost first
+  int batch_axes;  // innermost first
   ptrdiff_t batch_shape[kGemmBatchAxes];
   ptrdiff_t batch_a[kGemmBatchAxes], batch_b[kGemmBatchAxes], batch_c[kGemmBatchAxes];
   ElementwiseLoop activation;  // or null
   double params[kMaxParams];
 };
 
-// The first b_items items pack kGemmPackPanels panels of B each, the others copy kGemmCopyRows rows
-// of A.
-struct GemmPackArgs {
-  const void* a;
-  const void* b;
-  void* a_copy;  // m x a_copy_row, unit stride along k; null: no copy of A
-  void* b_panels;
-  ptrdiff_t m, n, k;
-  ptrdiff_t a_row, a_col, b_row, b_col, a_copy_row;
-  ptrdiff_t panel;
-  ptrdiff_t b_items;  // 0: B is packed already
-};
-
-// c[row,:] += partials in a fixed binary tree, then bias and activation; item: one row.
-struct GemmCombineArgs {
-  void* c;
-  void* partials;  // (segments - 1) x m x n
-  const void* bias;
-  ptrdiff_t m, n, c_row, segments;
-  ElementwiseLoop activation;
-  double params[kMaxParams];
-};
-
 struct GemmKernels {
   GemmBlocks blocks[kFloatTypes];
   ptrdiff_t lanes[kFloatTypes];  // of a native vector
-  RangeFn tiles[kFloatTypes];    // GemmArgs
-  RangeFn rows[kFloatTypes];     // GemmArgs with n == 1, no batch; item (segment, row)
-  RangeFn pack[kFloatTypes];     // GemmPackArgs
-  RangeFn combine[kFloatTypes];  // GemmCombineArgs
-  void (*fma_peak)(ptrdiff_t iterations, double* sink);  // float32 FMAs on registers only
+  RangeFn tiles[kFloatTypes];
+  RangeFn rows[kFloatTypes];     // n == 1, no batch; item (segment, row)
+  RangeFn pack[kFloatTypes];     // b to b_panels, a to a_copy
+  RangeFn combine[kFloatTypes];  // c += partials, then bias and activation; item: a row
+  void (*fma_peak)(ptrdiff_t iterations, double* sink);  // float32 FMAs in registers only
   double fma_peak_flops;                                 // floating-point operations an iteration
 };
 

@@ -17,24 +17,6 @@ constexpr ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b;
 
 inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-// Lane i of the result is lane i + kBy of v, counted around.
-template <int kBy, class V>
-inline V rotate(V v) {
-  constexpr int n = sizeof(V) / sizeof(Element<V>);
-  if constexpr (n == 2) {
-    return __builtin_shufflevector(v, v, kBy, kBy + 1);
-  } else if constexpr (n == 4) {
-    return __builtin_shufflevector(v, v, kBy, kBy + 1, kBy + 2, kBy + 3);
-  } else if constexpr (n == 8) {
-    return __builtin_shufflevector(v, v, kBy, kBy + 1, kBy + 2, kBy + 3, kBy + 4, kBy + 5, kBy + 6,
-                                   kBy + 7);
-  } else {
-    return __builtin_shufflevector(v, v, kBy, kBy + 1, kBy + 2, kBy + 3, kBy + 4, kBy + 5, kBy + 6,
-                                   kBy + 7, kBy + 8, kBy + 9, kBy + 10, kBy + 11, kBy + 12,
-                                   kBy + 13, kBy + 14, kBy + 15);
-  }
-}
-
 // All lanes joined in lane 0, by halves.
 template <class Op, int kHalf, class V>
 inline V fold_lanes(V v) {
@@ -531,7 +513,8 @@ void cumulative_sum(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 template <class Op, class... Ops>
 consteval int index_of(List<Ops...>) {
   int i = 0;
-  ((__is_same(Op, Ops) ? false : (++i, true)) && ...);
+  const bool found = (... || (__is_same(Op, Ops) ? true : (++i, false)));
+  (void)found;
   return i;
 }
 

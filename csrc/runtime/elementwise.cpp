@@ -11,7 +11,7 @@
 namespace pydl {
 namespace {
 
-constexpr ptrdiff_t kTile = 256;               // elements staged at a time
+constexpr ptrdiff_t kTile = 256;                 // elements staged at a time
 constexpr ptrdiff_t kGrainElements = 32 * 1024;  // additions that are worth a thread
 
 struct ElementwiseArgs {
@@ -38,10 +38,14 @@ void strided_copy(char* to, ptrdiff_t to_step, const char* from, ptrdiff_t from_
 void strided_copy(int item, char* to, ptrdiff_t to_step, const char* from, ptrdiff_t from_step,
                   ptrdiff_t n) {
   switch (item) {
-    case 1: return strided_copy<uint8_t>(to, to_step, from, from_step, n);
-    case 2: return strided_copy<uint16_t>(to, to_step, from, from_step, n);
-    case 4: return strided_copy<uint32_t>(to, to_step, from, from_step, n);
-    default: return strided_copy<uint64_t>(to, to_step, from, from_step, n);
+    case 1:
+      return strided_copy<uint8_t>(to, to_step, from, from_step, n);
+    case 2:
+      return strided_copy<uint16_t>(to, to_step, from, from_step, n);
+    case 4:
+      return strided_copy<uint32_t>(to, to_step, from, from_step, n);
+    default:
+      return strided_copy<uint64_t>(to, to_step, from, from_step, n);
   }
 }
 
@@ -103,10 +107,18 @@ void elementwise_range(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   }
 }
 
-void copy_loop_1(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], n); }
-void copy_loop_2(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], 2 * n); }
-void copy_loop_4(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], 4 * n); }
-void copy_loop_8(ptrdiff_t n, char* const* p, unsigned, const double*) { std::memmove(p[1], p[0], 8 * n); }
+void copy_loop_1(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  std::memmove(p[1], p[0], n);
+}
+void copy_loop_2(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  std::memmove(p[1], p[0], 2 * n);
+}
+void copy_loop_4(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  std::memmove(p[1], p[0], 4 * n);
+}
+void copy_loop_8(ptrdiff_t n, char* const* p, unsigned, const double*) {
+  std::memmove(p[1], p[0], 8 * n);
+}
 
 }  // namespace
 
@@ -132,10 +144,12 @@ void elementwise(ElementwiseLoop loop, bool takes_scalars, const View* operands,
     const int item = item_size(operands[k].dtype);
     args.item[k] = uint8_t(item);
     args.data[k] = operands[k].data;
-    for (int axis = 0; axis < args.ndim; ++axis) args.strides[k][axis] = nest.strides[k][axis] * item;
+    for (int axis = 0; axis < args.ndim; ++axis)
+      args.strides[k][axis] = nest.strides[k][axis] * item;
   }
   for (int i = 0; i < kMaxParams; ++i) args.params[i] = params ? params[i] : 0;
-  const ptrdiff_t grain = std::max<ptrdiff_t>(256, ptrdiff_t(double(kGrainElements) / cost) / 16 * 16);
+  const ptrdiff_t grain =
+      std::max<ptrdiff_t>(256, ptrdiff_t(double(kGrainElements) / cost) / 16 * 16);
   if (nest.ndim <= kMaxDims) return launch(elementwise_range, args, items, grain);
 
   // More axes than a launch holds: one launch for each position on the outer ones.

@@ -14,9 +14,9 @@
 namespace pydl {
 namespace {
 
-constexpr size_t kSmall = 1024;            // classes of 64 bytes up to here
-constexpr size_t kLarge = size_t(1) << 20; // then four classes per power of two up to here
-constexpr size_t kHuge = size_t(2) << 20;  // then multiples of 2 MiB, on huge pages where possible
+constexpr size_t kSmall = 1024;             // classes of 64 bytes up to here
+constexpr size_t kLarge = size_t(1) << 20;  // then four classes per power of two up to here
+constexpr size_t kHuge = size_t(2) << 20;   // then multiples of 2 MiB, on huge pages where possible
 constexpr size_t kMaxCachedPerClass = 64;
 
 class SpinLock {
@@ -48,7 +48,7 @@ SizeClass size_class(size_t bytes) {
     return {int(n - 1), n * 64};
   }
   if (bytes <= kLarge) {
-    const int log2 = std::bit_width(bytes - 1) - 1;        // 2^log2 < bytes <= 2^(log2 + 1)
+    const int log2 = std::bit_width(bytes - 1) - 1;  // 2^log2 < bytes <= 2^(log2 + 1)
     const size_t step = size_t(1) << (log2 - 2);
     const size_t quarter = (bytes - (size_t(1) << log2) + step - 1) / step;  // 1..4
     return {int(16 + (log2 - 10) * 4 + quarter - 1), (size_t(1) << log2) + quarter * step};

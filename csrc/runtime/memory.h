@@ -7,9 +7,9 @@ namespace pydl {
 
 constexpr size_t kAlignment = 64;
 
-void* allocate(size_t bytes);              // throws std::bad_alloc; never null, also for 0 bytes
-void release(void* block, size_t bytes);   // bytes as given to allocate
-void trim_memory();                        // hands every cached block back to the system
+void* allocate(size_t bytes);             // throws std::bad_alloc; never null, also for 0 bytes
+void release(void* block, size_t bytes);  // bytes as given to allocate
+void trim_memory();                       // hands every cached block back to the system
 
 struct MemoryStats {
   size_t in_use, peak, cached;  // bytes
@@ -21,7 +21,8 @@ MemoryStats memory_stats();
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(ptrdiff_t n) : bytes_(size_t(n) * sizeof(T)), p_(static_cast<T*>(allocate(bytes_))) {}
+  explicit Scratch(ptrdiff_t n)
+      : bytes_(size_t(n) * sizeof(T)), p_(static_cast<T*>(allocate(bytes_))) {}
   ~Scratch() { release(p_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

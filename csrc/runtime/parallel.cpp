@@ -25,9 +25,9 @@ namespace pydl {
 namespace {
 
 std::atomic<bool> g_flush{true};
-std::atomic<int> g_threads{0};          // 0: not asked for yet
-std::atomic<bool> g_team_used{false};   // this process has started OpenMP workers
-std::atomic<bool> g_team_lost{false};   // forked from a process whose workers did not come along
+std::atomic<int> g_threads{0};         // 0: not asked for yet
+std::atomic<bool> g_team_used{false};  // this process has started OpenMP workers
+std::atomic<bool> g_team_lost{false};  // forked from a process whose workers did not come along
 
 // Round to nearest, all exceptions masked; flush-to-zero and denormals-are-zero as configured.
 class FloatMode {
@@ -62,7 +62,8 @@ double quota_cpus() {
   double quota = 0, period = 0;
   if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
     std::string first;
-    if (v2 >> first >> period && first != "max" && period > 0) return std::atof(first.c_str()) / period;
+    if (v2 >> first >> period && first != "max" && period > 0)
+      return std::atof(first.c_str()) / period;
     return 0;
   }
   std::ifstream q("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p("/sys/fs/cgroup/cpu/cpu.cfs_period_us");

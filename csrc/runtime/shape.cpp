@@ -48,8 +48,8 @@ void matmul_shape(const View& a, const View& b, View& out) {
     return shape_text(a.shape, a.ndim) + " @ " + shape_text(b.shape, b.ndim);
   };
   if (k != k_b)
-    throw std::invalid_argument("matmul: inner sizes differ, " + both() + ": " +
-                                std::to_string(k) + " against " + std::to_string(k_b));
+    throw std::invalid_argument("matmul: inner sizes differ, " + both() + ": " + std::to_string(k) +
+                                " against " + std::to_string(k_b));
   View batch_a = a, batch_b = b;
   batch_a.ndim -= 2;
   batch_b.ndim -= 2;

@@ -9,7 +9,17 @@ namespace pydl {
 constexpr int kMaxArrayDims = 32;
 
 enum class DType : uint8_t {
-  kBool, kInt8, kInt16, kInt32, kInt64, kUInt8, kUInt16, kUInt32, kUInt64, kFloat32, kFloat64
+  kBool,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kUInt8,
+  kUInt16,
+  kUInt32,
+  kUInt64,
+  kFloat32,
+  kFloat64
 };
 
 // Index into the kernels' [kFloatTypes] arrays.

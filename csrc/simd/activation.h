@@ -8,16 +8,19 @@ namespace {
 
 // ---- hyperbolic functions, sigmoid and relatives ----
 
-// t / (t + 2) with t = exp(2|x|) - 1
+// y = t / (t + 2) with t = exp(2|x|) - 1; for small t once more as y = t / 2 (1 - y), which divides
+// the error of y by 2 or more. Error: 2, 2.1.
 template <class V>
 inline V tanh(V x) {
   using T = Element<V>;
   V a = clamp(abs(x), T(0), kIsFloat<V> ? T(10) : T(20));  // 1 to the last bit from 9.02, 19.1 on
-  V t = expm1_small(a + a);
-  return copysign(t / (t + T(2)), x);
+  V t = expm1_small(a + a), half = T(0.5) * t;
+  V y = t / (t + T(2));
+  return copysign(select(t < T(1), fma(-half, y, half), y), x);
 }
 
-// |x| < 1: x + x^3 P(x^2), P minimax of degree 3 (f, 2^-31) and 6 (d, 2^-56); else by h = exp(|x|)/2.
+// Below 1 x + x^3 P(x^2), P minimax of degree 3 (f, 2^-31) and 6 (d, 2^-56); else h - 1 / (4 h)
+// with h = exp|x| / 2. Error: 1.6, 1.6.
 template <class V>
 inline V sinh(V x) {
   using T = Element<V>;
@@ -32,6 +35,7 @@ inline V sinh(V x) {
   return select(a < T(1), fma(x * z, p, x), copysign(h - T(0.25) / h, x));
 }
 
+// Error: 1.5, 1.6.
 template <class V>
 inline V cosh(V x) {
   using T = Element<V>;
@@ -39,8 +43,8 @@ inline V cosh(V x) {
   return h + T(0.25) / h;
 }
 
-// 1 + exp(z + z_low), times kTiny<T> so that it stays in range for all z down from -kExpLow. It is 1
-// to the last bit below -kSigmoidOne, where it stops to depend on z. The sum is rounded but once.
+// 1 + exp(z + z_low), times kTiny<T> so that it stays in range for all z down from -kExpLow. It is
+// 1 to the last bit below -kSigmoidOne, where it stops to depend on z. The sum is rounded but once.
 template <class T>
 constexpr T kTiny = sizeof(T) == 4 ? T(0x1p-48) : T(0x1p-128);
 template <class T>
@@ -56,12 +60,11 @@ inline V tiny_one_plus_exp(V z, V z_low = V{}) {
   V scale = bitcast<V>(bitcast<UBits<V>>(shifted) << F::kMantissaBits), one = broadcast(kTiny<T>);
   // 1 + 2^n is exact up to here, where it rounds to 2^n; then the 1 enters the sum as 2^-n.
   constexpr T kTie = T(int64_t(1) << (F::kMantissaBits + 1));
-  V p = expm1_reduced(r + z_low) +
-        select(scale == kTie * kTiny<T>, broadcast(T(1) / kTie), V{});
+  V p = expm1_reduced(r + z_low) + select(scale == kTie * kTiny<T>, broadcast(T(1) / kTie), V{});
   return fma(scale, p, scale + one);
 }
 
-// 1 / (1 + exp(-x))
+// 1 / (1 + exp(-x)). Error: 2, 1.7.
 template <class V>
 inline V sigmoid(V x) {
   return kTiny<Element<V>> / tiny_one_plus_exp(-x);
@@ -76,6 +79,7 @@ inline V times_sigmoid(V x, V z, V z_low) {
   return select(z > kSigmoidOne<T>, x, y);
 }
 
+// Error: 1.8, 1.7.
 template <class V>
 inline V silu(V x) {
   return times_sigmoid(x, x, V{});
@@ -104,6 +108,7 @@ inline V silu_gradient(V x) {
 }
 
 // log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|). With 1 + e = 1 + f or 2 (1 + f).
+// Error: 1.7, 1.7.
 template <class V>
 inline V softplus(V x) {
   using T = Element<V>;
@@ -115,7 +120,7 @@ inline V softplus(V x) {
 }
 
 // x tanh(log(1 + e)) with e = exp(x). tanh = n / (n + 2), n = e (e + 2), is taken as
-// e (1 - e (e + 1) / (n + 2)) for x < 0 and as 1 - 2 / (n + 2) for x > 0.
+// e (1 - e (e + 1) / (n + 2)) for x < 0 and as 1 - 2 / (n + 2) for x > 0. Error: 3.6, 3.
 template <class V>
 inline V mish(V x) {
   using T = Element<V>;
@@ -140,9 +145,9 @@ inline V mish_gradient(V x) {
 
 // ---- the normal distribution ----
 
-// exp(x^2 / 2) Phi(-x) for x >= 0, Phi the normal distribution function: P / (c x P + N), c close to
-// sqrt(2 pi), its limit at inf. There the errors of P cancel, unlike in a plain quotient. Degrees 4
-// (f, 2^-26, on [0, 15]) and 10 (d, 2^-55, on [0, 39]); all coefficients are positive.
+// exp(x^2 / 2) Phi(-x) for x >= 0, Phi the normal distribution function: P / (c x P + N), c close
+// to sqrt(2 pi), its limit at inf. There the errors of P cancel, unlike in a plain quotient.
+// Degrees 4 (f, 2^-26, on [0, 15]) and 10 (d, 2^-55, on [0, 39]); all coefficients are positive.
 template <class V>
 inline V normal_tail_ratio(V x) {
   V p, n, slope;
@@ -166,7 +171,7 @@ inline V normal_tail_ratio(V x) {
 
 // f: 1 - exp(-g), g = -log(erfc|x|) = 2|x| / sqrt(pi) + x^2 H(|x|) on [0, 3.95], beyond which erf
 // rounds to 1; H is the polynomial of degree 7 that is minimax for erf, 2^-27. d: below 1
-// 2 x / sqrt(pi) + x^3 P(x^2), P minimax of degree 11 (2^-55); else 1 - erfc|x|.
+// 2 x / sqrt(pi) + x^3 P(x^2), P minimax of degree 11 (2^-55); else 1 - erfc|x|. Error: 1.9, 1.4.
 template <class V>
 inline V erf(V x) {
   using T = Element<V>;
@@ -192,7 +197,8 @@ inline V erf(V x) {
   }
 }
 
-// |x| clamped to where Phi(-|x|) is a positive number, normal_tail_ratio of it, and -x^2 / 2 in two parts
+// |x| clamped to where Phi(-|x|) is a positive number, normal_tail_ratio of it, and -x^2 / 2 in two
+// parts
 template <class V>
 struct NormalTail {
   V x, ratio, square, square_low;
@@ -206,7 +212,8 @@ inline NormalTail<V> normal_tail(V x) {
   return {a, normal_tail_ratio(a), square, T(-0.5) * multiply_error(a, a, T(-2) * square)};
 }
 
-// x Phi(x), the small factor of Phi in its tail coming last: no underflow before it
+// x Phi(x), the small factor of Phi in its tail coming last: no underflow before it. Error: 3.9,
+// 3.6.
 template <class V>
 inline V gelu(V x) {
   using T = Element<V>;
@@ -229,8 +236,8 @@ inline V gelu_gradient(V x) {
   return select(x > 0, T(1) - tail + t.x * density, tail - t.x * density);
 }
 
-// sqrt(8 / pi) and 0.044715 sqrt(8 / pi), each with the rest the type cannot hold; the limit is where
-// |x| sigmoid(-u) has become 0.
+// sqrt(8 / pi) and 0.044715 sqrt(8 / pi), each with the rest the type cannot hold; the limit is
+// where |x| sigmoid(-u) has become 0.
 template <class T>
 constexpr T kGeluFirst = T(1.5957691216057308);
 template <class T>
@@ -242,7 +249,8 @@ constexpr T kGeluThirdLow = sizeof(T) == 4 ? T(2.3988325e-09) : T(-6.17514991815
 template <class T>
 constexpr T kGeluLimit = sizeof(T) == 4 ? T(15) : T(24);
 
-// x sigmoid(u), u = sqrt(8 / pi) (x + 0.044715 x^3), u to about twice the working precision
+// x sigmoid(u), u = sqrt(8 / pi) (x + 0.044715 x^3), u to about twice the working precision.
+// Error: 1.8, 1.8.
 template <class V>
 inline V gelu_tanh(V x) {
   using T = Element<V>;
@@ -270,17 +278,18 @@ inline V gelu_tanh_gradient(V x) {
   return fma(a * u_slope, s_slope, s);
 }
 
-// The inverse of the normal distribution function, for 0 < p < 1; 0 and 1 give -inf and inf. Relative
-// error 2^-22 for either type. With w = -log(4 p (1 - p)), as M. Giles does for erfinv (GPU Computing
-// Gems, 2011): (2p - 1) P(w) for w < 5, P minimax of degree 8 (2^-22), else with v = sqrt(w)
-// +-v Q(1 / v), degree 7 (2^-23, up to w = 90).
+// The inverse of the normal distribution function, for 0 < p < 1; 0 and 1 give -inf and inf.
+// Relative error 3e-7 for either type. With w = -log(4 p (1 - p)), as M. Giles does for erfinv (GPU
+// Computing Gems, 2011): (2p - 1) P(w) for w < 5, P minimax of degree 8 (2^-22); else v Q(1 / v)
+// with v = sqrt(w) and the sign of 2p - 1, degree 7 (2^-23, up to w = 90).
 template <class V>
 inline V ndtri(V p) {
   using T = Element<V>;
-  V q = T(1) - p, x = p - q;
-  V w = -log(T(4) * p * q);
-  V near = x * polynomial(w - T(2.5), 3.9866116e-08f, 4.851984e-07f, -4.985652e-06f, -6.2095683e-06f,
-                          0.0003091357f, -0.0017730318f, -0.0059081586f, 0.3488027f, 2.1233137f);
+  V x = T(2) * (p - T(0.5));
+  V w = -log(T(4) * p * (T(1) - p));
+  V near =
+      x * polynomial(w - T(2.5), 3.9866116e-08f, 4.851984e-07f, -4.985652e-06f, -6.2095683e-06f,
+                     0.0003091357f, -0.0017730318f, -0.0059081586f, 0.3488027f, 2.1233137f);
   V v = sqrt(w);
   V far = v * polynomial(T(1) / v, 8.885515f, -20.971092f, 20.783325f, -12.402005f, 5.5361342f,
                          -1.588791f, -0.047032546f, 1.4148507f);

@@ -21,7 +21,8 @@ template <class V, class... C>
 inline V polynomial(V x, C... coefficients) {
   V y{};
   bool first = true;
-  ((y = first ? broadcast(Element<V>(coefficients)) : fma(y, x, broadcast(Element<V>(coefficients))),
+  ((y = first ? broadcast(Element<V>(coefficients))
+              : fma(y, x, broadcast(Element<V>(coefficients))),
     first = false),
    ...);
   return y;
@@ -57,9 +58,16 @@ using FormatOf = Format<Element<V>>;
 template <class V>
 using UBits = Vec<typename FormatOf<V>::UInt>;
 
+// ln(2) in two parts, the first with so few bits that its product with an exponent is exact.
+template <class T>
+constexpr T kLn2High = sizeof(T) == 4 ? T(0x1.62e4p-1) : T(0x1.62e42fefa3800p-1);
+template <class T>
+constexpr T kLn2Low = sizeof(T) == 4 ? T(0x1.7f7d1cf79abcap-20) : T(0x1.ef35793c76730p-45);
+
 // ---- exp ----
 
-// x = n ln(2) + r, |r| <= ln(2) / 2. `shifted` is n + kRounder + offset: its low bits are n + offset.
+// x = n ln(2) + r, |r| <= ln(2) / 2. `shifted` is n + kRounder + offset: its low bits are n +
+// offset.
 template <class V>
 struct ExpReduction {
   V shifted, n, r;
@@ -69,13 +77,10 @@ template <int kOffset, class V>
 inline ExpReduction<V> exp_reduce(V x) {
   using T = Element<V>;
   constexpr T kShift = FormatOf<V>::kRounder + T(kOffset);
-  // ln(2) in two parts; the first has so few bits that its product with n is exact.
-  constexpr T kHigh = kIsFloat<V> ? T(0x1.62e4p-1) : T(0x1.62e42fefa3800p-1);
-  constexpr T kLow = kIsFloat<V> ? T(0x1.7f7d1cf79abcap-20) : T(0x1.ef35793c76730p-45);
   V shifted = fma(x, broadcast(T(1.4426950408889634)), broadcast(kShift));
   V n = shifted - kShift;
-  V r = fma(n, broadcast(-kHigh), x);
-  return {shifted, n, fma(n, broadcast(-kLow), r)};
+  V r = fma(n, broadcast(-kLn2High<T>), x);
+  return {shifted, n, fma(n, broadcast(-kLn2Low<T>), r)};
 }
 
 // (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2, minimax: degree 4 (f, 2^-28 of exp), 9 (d, 2^-56).
@@ -128,6 +133,7 @@ inline ExpParts<V> exp_parts(V x, V x_low = V{}) {
           bitcast<V>((biased - half) << F::kMantissaBits)};
 }
 
+// Error: 1.2, 1.2.
 template <class V>
 inline V exp(V x) {
   auto e = exp_parts(x);
@@ -159,12 +165,14 @@ inline V expm1_small(V x) {
   return fma(scale, expm1_reduced(r), scale - Element<V>(1));
 }
 
+// exp(x) - 1. Error: 1.6, 2.2.
 template <class V>
 inline V expm1(V x) {
   using T = Element<V>;
   using F = FormatOf<V>;
   V limited = clamp(x, kIsFloat<V> ? T(-50) : T(-100), kIsFloat<V> ? T(89) : T(710));
-  // exp(x) - 1 = 2 (s p + s - 1/2) with p = exp(r) - 1 and s = 2^(n - 1), in range also for n = 128.
+  // exp(x) - 1 = 2 (s p + s - 1/2) with p = exp(r) - 1 and s = 2^(n - 1), in range also for n =
+  // 128.
   auto [shifted, n, r] = exp_reduce<F::kBias - 1>(limited);
   V p = expm1_reduced(r);
   V s = bitcast<V>(bitcast<UBits<V>>(shifted) << F::kMantissaBits);
@@ -240,12 +248,7 @@ inline V log_special(V u, V y) {
   return select((u > 0) & (u < infinity<V>()), y, special);
 }
 
-// ln(2) in two parts as in exp_reduce; e * kLn2High is exact.
-template <class T>
-constexpr T kLn2High = sizeof(T) == 4 ? T(0x1.62e4p-1) : T(0x1.62e42fefa3800p-1);
-template <class T>
-constexpr T kLn2Low = sizeof(T) == 4 ? T(0x1.7f7d1cf79abcap-20) : T(0x1.ef35793c76730p-45);
-
+// Error: 0.9, 0.8.
 template <class V>
 inline V log(V x) {
   using T = Element<V>;
@@ -254,7 +257,7 @@ inline V log(V x) {
   return log_special(x, fma(e, broadcast(kLn2High<T>), y));
 }
 
-// Exact at powers of two.
+// Exact at powers of two. Error: 1.6, 1.4.
 template <class V>
 inline V log2(V x) {
   using T = Element<V>;
@@ -262,6 +265,7 @@ inline V log2(V x) {
   return log_special(x, fma(log_mantissa(f, V{}), broadcast(T(1.4426950408889634)), e));
 }
 
+// Error: 1.9, 1.7.
 template <class V>
 inline V log10(V x) {
   using T = Element<V>;
@@ -273,7 +277,7 @@ inline V log10(V x) {
 }
 
 // With 1 + x = 2^e (1 + f): f = x 2^-e + (2^-e - 1), where only the sum is rounded. From `large` on
-// 1 + x rounds to x or the loss is nothing, and 2^-e might be subnormal.
+// 1 + x rounds to x or the loss is nothing, and 2^-e might be subnormal. Error: 1.5, 1.3.
 template <class V>
 inline V log1p(V x) {
   using T = Element<V>;

@@ -61,7 +61,7 @@ inline Vec<float> pow_positive(Vec<float> x, Vec<float> y) {
 }
 
 // C99: pow(x, 0) = pow(1, y) = 1 even for nan; a negative x needs an integer y, whose parity is
-// the sign; pow(-1, +-inf) = 1.
+// the sign; pow(-1, +-inf) = 1. Error: 0.5 + 2^-20, 1.4.
 template <class V>
 inline V pow(V x, V y) {
   using T = Element<V>;
@@ -76,17 +76,22 @@ inline V pow(V x, V y) {
   return select(one, broadcast(T(1)), result);
 }
 
-// The remainder of |a| / |b|, exact: long division by partial quotients of 26 bits, whose products
-// with b are subtracted without rounding. nan if a is inf or b is 0.
+// The remainder of a / b for a, b >= 0, exact: long division by partial quotients of 26 bits, whose
+// products with b are subtracted without rounding. nan if a is inf or b is 0. (With subnormals
+// flushed it is exact up to the smallest normal number.)
 inline Vec<double> fmod_positive(Vec<double> a, Vec<double> b) {
   using V = Vec<double>;
   V r = select((a < infinity<V>()) & (b > 0), a, quiet_nan<V>());
   for (Bits<V> left = r >= b; any(left); left = r >= b) {
-    V q = clamp(r / b, 0, 0x1p900);
+    V divisor = b, q = r / b;
+    for (Bits<V> far = q > 0x1p900; __builtin_expect(any(far), 0); far = q > 0x1p900) {
+      divisor = select(far, divisor * 0x1p600, divisor);
+      q = r / divisor;
+    }
     q = round_to<kTowardZero>(bitcast<V>(bitcast<Bits<V>>(q) & ~int64_t(0x7ffffff)));
-    V product = q * b;
-    V next = (r - product) - multiply_error(q, b, product);
-    next = select(next < 0, next + b, next);  // r / b had been rounded up to q
+    V product = q * divisor;
+    V next = (r - product) - multiply_error(q, divisor, product);
+    next = select(next < 0, next + divisor, next);  // r / divisor had been rounded up to q
     r = select(left, next, r);
   }
   return r;

@@ -59,6 +59,38 @@ inline To bitcast(From v) {
   return out;
 }
 
+template <int... I>
+struct Lanes {};
+template <int n, int... I>
+struct LanesUpTo : LanesUpTo<n - 1, n - 1, I...> {};
+template <int... I>
+struct LanesUpTo<0, I...> {
+  using Type = Lanes<I...>;
+};
+
+// Lanes I... of a followed by b, as many as there are I.
+template <int... I, class V>
+inline auto shuffle(V a, V b) {
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, I...);
+#else
+  constexpr int kIn = sizeof(V) / sizeof(Element<V>);
+  typedef Element<V> Out __attribute__((vector_size(sizeof...(I) * sizeof(Element<V>))));
+  return Out{(I < kIn ? a : b)[I % kIn]...};
+#endif
+}
+
+template <int kBy, class V, int... I>
+inline V rotate_lanes(V v, Lanes<I...>) {
+  return shuffle<(I + kBy)...>(v, v);
+}
+
+// Lane i of the result is lane i + kBy of v, counted around.
+template <int kBy, class V>
+inline V rotate(V v) {
+  return rotate_lanes<kBy>(v, typename LanesUpTo<sizeof(V) / sizeof(Element<V>)>::Type{});
+}
+
 template <class T>
 inline Vec<T> broadcast(T x) {
   return x - Vec<T>{};
@@ -119,6 +151,30 @@ inline void store_partial(T* p, Vec<T> v, ptrdiff_t n) {
     return _mm256_maskstore_pd(reinterpret_cast<double*>(p), lanes_below<T>(n), __m256d(v));
 #endif
   __builtin_memcpy(p, &v, size_t(n) * sizeof(T));
+}
+
+// Lanes [0, n) of a mask as bytes, 0 or 1.
+template <class T>
+inline void store_mask(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  int64_t bytes;
+  if constexpr (sizeof(T) == 4) {
+    const __m256i m = __m256i(mask);
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
+    bytes = _mm_cvtsi128_si64(_mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1)));
+  } else {
+    const int64_t bits = _mm256_movemask_pd(__m256d(mask));
+    bytes = bits * 0x00204081 & 0x01010101;  // bit i to byte i
+  }
+#else
+  typedef int8_t Bytes __attribute__((vector_size(kLanes<T>)));
+  const Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
+#endif
+  if (n == kLanes<T>)
+    __builtin_memcpy(p, &bytes, size_t(kLanes<T>));
+  else
+    __builtin_memcpy(p, &bytes, size_t(n));
 }
 
 // a * b + c, rounded once where the ISA has FMA (all but v2).
@@ -288,8 +344,7 @@ inline Vec<float> narrow(Vec<double> low, Vec<double> high) {
   __m512 v = _mm512_castps256_ps512(_mm512_maskz_cvtpd_ps(kAll, __m512d(low)));
   return Vec<float>(_mm512_insertf32x8(v, _mm512_maskz_cvtpd_ps(kAll, __m512d(high)), 1));
 #elif defined(__AVX2__)
-  return Vec<float>(
-      _mm256_set_m128(_mm256_cvtpd_ps(__m256d(high)), _mm256_cvtpd_ps(__m256d(low))));
+  return Vec<float>(_mm256_set_m128(_mm256_cvtpd_ps(__m256d(high)), _mm256_cvtpd_ps(__m256d(low))));
 #elif defined(__ARM_NEON)
   return Vec<float>(vcvt_high_f32_f64(vcvt_f32_f64(float64x2_t(low)), float64x2_t(high)));
 #else
