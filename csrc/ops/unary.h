@@ -1,9 +1,9 @@
 // Element-wise ops of one input: name, forward, gradient, domain and error bound of each.
 //
 // forward(x, params...) and backward(g, x, y, params...) work on vectors; params are scalars of the
-// element type. backward may read only what `saves` names. max_ulp is the largest float32 error seen
-// with default parameters (see simd/math.h), rounded up to a half; subnormal results are flushed.
-// The gradient of abs and relu at 0 is 0. nan propagates everywhere.
+// element type. backward may read only what `saves` names. max_ulp is the largest float32 error
+// seen with default parameters (see simd/math.h), rounded up to a half; subnormal results are
+// flushed. The gradient of abs and relu at 0 is 0. nan propagates everywhere.
 #pragma once
 
 #include "ops/list.h"
