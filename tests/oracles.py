@@ -12,31 +12,29 @@ import numpy as np
 PI = 4 * np.arctan(np.longdouble(1))
 
 
-def _exact(function: Any, x: Any, y: float) -> np.longdouble:
+def _exact(function: Any, x: Any) -> np.longdouble:
     with mpmath.workprec(80):
         if not np.isfinite(x):
             return np.longdouble(function(float(x)))
         high = np.float64(x)
-        value = function((mpmath.mpf(float(high)) + mpmath.mpf(float(x - high))) * y)
+        value = function(mpmath.mpf(float(high)) + mpmath.mpf(float(x - high)))
+        if value == 0 == x:
+            return x  # mpmath has no negative zero
         head = float(value)
         return np.longdouble(head) + np.longdouble(float(value - head))
 
 
 def _vectorized(double: Any, exact: Any) -> Callable[..., Any]:
-    """`double` for float64 arrays, mpmath's `exact` for long double ones, of x * scale."""
+    """`double` for float64 arrays, mpmath's `exact` for long double ones."""
     fast = np.vectorize(double, otypes=[np.float64])
-    slow = np.vectorize(lambda x, scale: _exact(exact, x, scale), otypes=[np.longdouble])
-
-    def function(x: Any, scale: Any = 1) -> Any:
-        if x.dtype == np.longdouble:
-            return slow(x, scale)
-        return fast(x * float(scale))
-
-    return function
+    slow = np.vectorize(lambda x: _exact(exact, x), otypes=[np.longdouble])
+    return lambda x: slow(x) if x.dtype == np.longdouble else fast(x)
 
 
 _erf = _vectorized(math.erf, mpmath.erf)
-_erfc = _vectorized(math.erfc, mpmath.erfc)
+_two_cdf = _vectorized(  # twice the cumulative normal distribution
+    lambda x: math.erfc(-x / math.sqrt(2)), lambda x: mpmath.erfc(-x / mpmath.sqrt(2))
+)
 
 
 def _softplus(x: Any) -> Any:
@@ -62,12 +60,12 @@ def _selu(x: Any) -> Any:
 
 
 def _gelu(x: Any) -> Any:
-    return np.where(x == -np.inf, -0.0, 0.5 * x * _erfc(-x, 1 / mpmath.sqrt(2)))
+    return np.where(x == -np.inf, -0.0, 0.5 * x * _two_cdf(x))
 
 
 def _gelu_tanh(x: Any) -> Any:
     # x (1 + tanh u) / 2 = x sigmoid(2 u), which keeps its digits on the left tail
-    u = np.sqrt(2 / PI) * (x + 0.044715 * x**3)
+    u = np.sqrt(2 / PI) * (x + np.longdouble("0.044715") * x**3)
     return np.where(x == -np.inf, -0.0, x * _sigmoid(2 * u))
 
 
