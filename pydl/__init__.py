@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydl import _loader  # isort: skip  (before anything that imports _core)
 from pydl import _core, autograd, config
-from pydl.autograd import GradientTape, grad, no_grad, value_and_grad
+from pydl.autograd import no_grad
 from pydl.config import show_config
 from pydl.ops import *  # noqa: F403
 from pydl.ops import __all__ as _ops
+from pydl.tape import GradientTape, grad, value_and_grad
 from pydl.tensor import Tensor, Variable, is_tensor, tensor
 
 if TYPE_CHECKING:

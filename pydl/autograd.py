@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation: the graph, and its three faces.
+"""Reverse-mode differentiation: the graph and the walk through it.
 
 Every recorded operation leaves a Node. `backward` walks the nodes from the last to the first, hands
 each its output's gradient, and adds up what its gradient function returns. No recursion, so a
@@ -160,7 +160,7 @@ def _check_unchanged(node: Node) -> None:
             )
 
 
-def _add(a: np.ndarray, b: np.ndarray, owned: bool) -> np.ndarray:
+def add_gradients(a: np.ndarray, b: np.ndarray, owned: bool) -> np.ndarray:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise RuntimeError(f"backward: gradients of shapes {a.shape} and {b.shape} meet")
     return _core.add(a, b, a if owned else None)
@@ -179,7 +179,7 @@ class _Sums:
         if before is None:
             self.total[key] = g
             return True
-        self.total[key] = _add(before, g, key in self.owned)
+        self.total[key] = add_gradients(before, g, key in self.owned)
         self.owned.add(key)
         return False
 
@@ -241,7 +241,7 @@ def _start(target: Tensor, seed: Any, retain: bool, sources: Any = None) -> _Sum
         set_recording(before)
 
 
-def _check_not_nested(who: str, own: int) -> None:
+def check_not_nested(who: str, own: int) -> None:
     """Gradients are constants; inside of another tape or grad that would go wrong silently."""
     if _state.depth > own:
         raise RuntimeError(
@@ -291,7 +291,7 @@ def backward(target: Tensor, gradient: Any = None, retain_graph: bool = False) -
         if leaf.grad is None:
             leaf.grad = wrap(g if leaf in sums.owned else g.copy())
         else:
-            leaf.grad = wrap(_add(leaf.grad.data, g, False))
+            leaf.grad = wrap(add_gradients(leaf.grad.data, g, False))
 
 
 def gradients(
@@ -307,24 +307,8 @@ def gradients(
     return [None if g is None else wrap(g) for g in found]
 
 
-def _flatten(nest: Any) -> list[Any]:
-    if isinstance(nest, dict):
-        return [leaf for key in nest for leaf in _flatten(nest[key])]
-    if isinstance(nest, (list, tuple)):
-        return [leaf for item in nest for leaf in _flatten(item)]
-    return [nest]
-
-
-def _pack(nest: Any, leaves: Iterator[Any]) -> Any:
-    if isinstance(nest, dict):
-        return {key: _pack(item, leaves) for key, item in nest.items()}
-    if isinstance(nest, (list, tuple)):
-        return type(nest)([_pack(item, leaves) for item in nest])
-    return next(leaves)
-
-
 @contextlib.contextmanager
-def _recording() -> Iterator[None]:
+def recording_for_gradient() -> Iterator[None]:
     before = set_recording(True)
     _state.depth += 1
     try:
@@ -332,130 +316,3 @@ def _recording() -> Iterator[None]:
     finally:
         set_recording(before)
         _state.depth -= 1
-
-
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that returns (f(*args), its gradient for the arguments `argnums`).
-
-    f must return a scalar tensor. Arguments may be nested lists, tuples or dicts of arrays; the
-    gradient has the same nesting.
-
-    >>> import pydl
-    >>> pydl.value_and_grad(lambda x: (x * x).sum())(pydl.tensor([3.0]))
-    (Tensor(9.), Tensor([6.]))
-    """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-
-    @functools.wraps(f)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        arguments = list(args)
-        for i in numbers:
-            if not -len(args) <= i < len(args):
-                raise ValueError(f"grad: argnums {i} is out of range for {len(args)} arguments")
-            leaves = [wrap(to_array(leaf, None, "grad")) for leaf in _flatten(args[i])]
-            for leaf in leaves:
-                leaf.requires_grad = True
-            arguments[i] = _pack(args[i], iter(leaves))
-        with _recording():
-            value = f(*arguments, **kwargs)
-            if not isinstance(value, Tensor) or value.size != 1:
-                shape = getattr(value, "shape", type(value).__name__)
-                raise ValueError(f"grad: the function must return a scalar tensor, got {shape}")
-            _check_not_nested("grad", own=1)
-            sources = [leaf for i in numbers for leaf in _flatten(arguments[i])]
-            found = gradients(value, sources)
-        zeros = [
-            g if g is not None else wrap(np.zeros(s.shape, s.dtype))
-            for g, s in zip(found, sources, strict=True)
-        ]
-        each = iter(zeros)
-        packed = tuple(_pack(arguments[i], each) for i in numbers)
-        return wrap(value.data), packed[0] if isinstance(argnums, int) else packed
-
-    return wrapped
-
-
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that returns the gradient of the scalar function f; see value_and_grad.
-
-    >>> import pydl
-    >>> pydl.grad(lambda x: pydl.sum(x**3))(pydl.tensor([1.0, 2.0]))
-    Tensor([ 3., 12.])
-    """
-    with_value = value_and_grad(f, argnums)
-
-    @functools.wraps(f)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return with_value(*args, **kwargs)[1]
-
-    return wrapped
-
-
-class GradientTape:
-    """Records the operations in its block and differentiates them.
-
-    Trainable Variables are watched by themselves, other tensors through `watch`.
-
-    Args:
-      persistent: allows more than one call of `gradient`.
-      watch_accessed_variables: accepted for compatibility; recording is always on for Variables.
-
-    >>> import pydl
-    >>> w = pydl.Variable(3.0)
-    >>> with pydl.GradientTape() as tape:
-    ...     loss = w * w
-    >>> tape.gradient(loss, w)
-    Tensor(6.)
-    """
-
-    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
-        self.persistent = persistent
-        self._used = False
-        self._watched: list[Tensor] = []
-        self._context: Any = None
-
-    def __enter__(self) -> GradientTape:
-        self._context = _recording()
-        self._context.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)
-        self._context = None
-
-    def watch(self, tensor: Any) -> None:
-        """Records for this tensor (or nest of tensors) from now on."""
-        for t in _flatten(tensor):
-            if not isinstance(t, Tensor):
-                raise TypeError(f"GradientTape.watch: needs a Tensor, got {type(t).__name__}")
-            if t._node is None:
-                t.requires_grad = True
-                self._watched.append(t)
-
-    def gradient(self, target: Any, sources: Any, output_gradients: Any = None) -> Any:
-        """d target / d source for each source, in the same nesting; None where unconnected.
-
-        A target that is not a scalar is summed. RuntimeError on a second call, unless persistent.
-        """
-        if self._used and not self.persistent:
-            raise RuntimeError(
-                "GradientTape.gradient: a tape can be used once; "
-                "GradientTape(persistent=True) keeps it"
-            )
-        targets = _flatten(target)
-        flat = _flatten(sources)
-        for t in [*targets, *flat]:
-            if not isinstance(t, Tensor):
-                raise TypeError(f"GradientTape.gradient: needs Tensors, got {type(t).__name__}")
-        _check_not_nested("GradientTape.gradient", own=0 if self._context is None else 1)
-        self._used = True
-        seeds = [None] * len(targets) if output_gradients is None else _flatten(output_gradients)
-        total: list[Tensor | None] = [None] * len(flat)
-        for i, (t, seed) in enumerate(zip(targets, seeds, strict=True)):
-            array = None if seed is None else to_array(seed, t.dtype, "GradientTape.gradient")
-            retain = self.persistent or i + 1 < len(targets)
-            for j, g in enumerate(gradients(t, flat, array, retain)):
-                before = total[j]
-                if g is not None:
-                    total[j] = g if before is None else wrap(_add(before.data, g.data, False))
-        return _pack(sources, iter(total))

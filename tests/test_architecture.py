@@ -16,7 +16,7 @@ LAYERS = [
     ["_core", "_loader"],
     ["config", "check"],
     ["tensor"],
-    ["autograd"],
+    ["autograd", "tape"],
     ["ops", "random"],
     ["testing"],
     ["registry"],
