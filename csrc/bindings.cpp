@@ -142,7 +142,6 @@ void bind_settings(py::module_& m) {
   m.attr("vector_bytes") = kernels().vector_bytes;
   m.attr("built_isas") = built_isas();
   m.attr("supported_isas") = supported_isas();
-  m.attr("threading") = threading_name();
   m.attr("compiler") = PYDL_COMPILER;
   m.attr("version") = PYDL_VERSION;
 }

@@ -5,7 +5,6 @@ from typing import Any
 isa: str
 version: str
 compiler: str
-threading: str
 built_isas: str
 supported_isas: str
 vector_bytes: int

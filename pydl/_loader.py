@@ -1,35 +1,27 @@
-"""Loads the extension with the waiting policy that suits it.
+"""Loads the extension, or says why it is not there.
 
-libgomp reads its environment once, while it is loaded. Its default, spinning for milliseconds,
-costs whole scheduler ticks on a shared machine; a short spin is nearly as fast on an idle one. The
-variables are set around the import and put back, so that no child process inherits them.
+In a source folder the extension is missing. Where Python finds that folder first (it was started
+there), the extension of the installed package serves.
 """
 
 from __future__ import annotations
 
-import os
-import sys
+import pkgutil
+from pathlib import Path
 
-_WANTED = {"GOMP_SPINCOUNT": "20000"}  # some tens of microseconds
+import pydl
 
+_folder = Path(__file__).parent
+_in_source_folder = not any(_folder.glob("_core.*.so"))
+if _in_source_folder:
+    pydl.__path__ = pkgutil.extend_path(pydl.__path__, "pydl")
 
-def load() -> str:
-    """Imports pydl._core; says how its threads wait."""
-    ours = "OMP_WAIT_POLICY" not in os.environ and "GOMP_SPINCOUNT" not in os.environ
-    loaded = any(name in sys.modules for name in ("torch", "sklearn"))
-    try:
-        if ours:
-            os.environ.update(_WANTED)
-        from pydl import _core  # noqa: F401
-    finally:
-        if ours:
-            for name in _WANTED:
-                os.environ.pop(name, None)
-    if not ours:
-        return "as OMP_WAIT_POLICY / GOMP_SPINCOUNT say"
-    if loaded:
-        return "as the library that loaded OpenMP first decided"
-    return "spin some tens of microseconds, then sleep"
-
-
-waiting = load()
+try:
+    from pydl import _core  # noqa: F401
+except ImportError as error:
+    if not _in_source_folder:
+        raise
+    raise ImportError(
+        f"pydl: the extension is not built, and Python found the source folder {_folder} first; "
+        "install the package: pip install ."
+    ) from error

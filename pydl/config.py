@@ -82,7 +82,7 @@ def build_info() -> dict[str, Any]:
         "isas built": _core.built_isas,
         "isas supported": _core.supported_isas,
         "threads": _core.num_threads(),
-        "threading": _core.threading,
+        "threading": "own pool of threads; no OpenMP",
         "denormals": "flush" if _core.flush_denormals() else "keep",
         "compiler": _core.compiler,
         "numpy": np.__version__,

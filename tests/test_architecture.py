@@ -70,7 +70,9 @@ def test_imports_go_down() -> None:
             continue
         assert part(name) in LEVEL, f"{name} has no row in the table of layers"
         for other in imports(name, path, known):
-            assert other != "pydl", f"{name} imports the whole package"
+            assert other != "pydl" or name == "pydl._loader", f"{name} imports the whole package"
+            if other == "pydl":
+                continue
             assert LEVEL[part(other)] <= LEVEL[part(name)], (
                 f"{name} imports {other}, which is above"
             )
@@ -119,7 +121,9 @@ def test_kernels_know_no_runtime() -> None:
         assert not re.search(r"#if.*__(AVX|SSE|ARM|FMA)", path.read_text()), path.name
 
 
-def test_only_parallel_knows_openmp() -> None:
+def test_only_parallel_knows_threads() -> None:
     for path in (ROOT / "csrc").rglob("*.*"):
-        if path.name not in ("parallel.cpp", "parallel.h"):
-            assert "#pragma omp" not in path.read_text() and "omp.h" not in path.read_text(), path
+        if path.name != "parallel.cpp":
+            assert not re.search(
+                r"#pragma omp|omp\.h|std::thread|<thread>|pthread", path.read_text()
+            ), path

@@ -5,29 +5,28 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <mutex>
+#include <new>
 #include <string>
+#include <system_error>
+#include <thread>
 
 #if defined(__linux__)
 #include <sched.h>
 #endif
 #if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
-#if defined(_OPENMP)
-#include <omp.h>
+#include <immintrin.h>
 #endif
 
 namespace pydl {
 namespace {
 
 std::atomic<bool> g_flush{true};
-std::atomic<int> g_threads{0};         // 0: not asked for yet
-std::atomic<bool> g_team_used{false};  // this process has started OpenMP workers
-std::atomic<bool> g_team_lost{false};  // forked from a process whose workers did not come along
+std::atomic<int> g_threads{0};  // 0: not asked for yet
 
 // Round to nearest, all exceptions masked; flush-to-zero and denormals-are-zero as configured.
 class FloatMode {
@@ -57,6 +56,143 @@ class FloatMode {
 #endif
 };
 
+inline void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+using Clock = std::chrono::steady_clock;
+
+// How long a worker spins for the next launch before it sleeps. Kernels of one step follow each
+// other within microseconds; a longer spin would take the core from others (docs/design.md).
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+// Threads that claim the chunks of one launch at a time.
+//
+// `ticket_` holds (launch number << 32 | next chunk). A claim is a compare-and-swap on it, so a
+// worker that comes late finds another number and goes back to waiting; having claimed, it may
+// read the launch, which cannot end before the claimed chunk is done. The caller claims too and
+// waits only for chunks that somebody is working on, never for a worker that has not started.
+class Pool {
+ public:
+  // False where another launch is under way: the caller then works alone.
+  bool run(ptrdiff_t items, ptrdiff_t grain, uint32_t chunks, RangeFn fn, const void* args,
+           int team) {
+    if (!busy_.try_lock()) return false;
+    std::lock_guard<std::mutex> hold(busy_, std::adopt_lock);
+    grow(team - 1);
+    const uint64_t number = ticket_.load(std::memory_order_relaxed) >> 32;
+    ticket_.store(number << 32 | kClosed, std::memory_order_seq_cst);  // before what it guards
+    items_ = items;
+    grain_ = grain;
+    chunks_.store(chunks, std::memory_order_relaxed);
+    fn_ = fn;
+    args_ = args;
+    helpers_.store(team - 1, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    ticket_.store((number + 1) << 32, std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+      signal_.fetch_add(1, std::memory_order_release);
+      signal_.notify_all();
+    }
+    work(number + 1);
+    for (int turn = 0; done_.load(std::memory_order_acquire) != chunks; ++turn) {
+      pause();
+      if (turn > kPatience) std::this_thread::yield();  // the worker may need this very core
+    }
+    return true;
+  }
+
+ private:
+  // Claims and runs chunks of this launch until none is left.
+  void work(uint64_t number) {
+    uint64_t seen = ticket_.load(std::memory_order_acquire);
+    for (;;) {
+      const auto chunk = uint32_t(seen);
+      if (seen >> 32 != number || chunk >= chunks_.load(std::memory_order_relaxed)) return;
+      if (!ticket_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) continue;
+      const ptrdiff_t begin = ptrdiff_t(chunk) * grain_;
+      fn_(args_, begin, std::min(items_, begin + grain_));
+      done_.fetch_add(1, std::memory_order_release);
+      seen = ticket_.load(std::memory_order_acquire);
+    }
+  }
+
+  void grow(int wanted) {
+    for (; workers_ < wanted; ++workers_) {
+      try {
+        std::thread([this, id = workers_] { serve(id); }).detach();
+      } catch (const std::system_error&) {
+        return;  // no more threads to be had: fewer do the work
+      }
+    }
+  }
+
+  void serve(int id) {
+    // one less: the launch that made this worker may be open already
+    uint64_t last = (ticket_.load(std::memory_order_relaxed) >> 32) - 1;
+    for (;;) {
+      const uint64_t number = wait_for_launch(last);
+      if (id < helpers_.load(std::memory_order_relaxed)) {
+        FloatMode mode;
+        work(number);
+      }
+      last = number;
+    }
+  }
+
+  uint64_t wait_for_launch(uint64_t last) {
+    const auto start = Clock::now();
+    for (int turn = 1;; ++turn) {
+      if (const uint64_t now = ticket_.load(std::memory_order_acquire) >> 32; now != last)
+        return now;
+      pause();
+      if (turn % 64 == 0 && Clock::now() - start > kSpin) break;
+    }
+    for (;;) {
+      const uint32_t signal = signal_.load(std::memory_order_acquire);
+      sleepers_.fetch_add(1, std::memory_order_seq_cst);
+      const uint64_t now = ticket_.load(std::memory_order_seq_cst) >> 32;
+      if (now == last) signal_.wait(signal, std::memory_order_acquire);
+      sleepers_.fetch_sub(1, std::memory_order_relaxed);
+      if (const uint64_t later = ticket_.load(std::memory_order_acquire) >> 32; later != last)
+        return later;
+    }
+  }
+
+  static constexpr uint64_t kClosed = 0xffffffff;  // no chunk has this index
+  static constexpr int kPatience = 512;            // turns of some 40 ns
+
+  std::mutex busy_;
+  int workers_ = 0;
+  // The launch under way; written by the caller while nobody works, read after a claim.
+  ptrdiff_t items_ = 0, grain_ = 0;
+  RangeFn fn_ = nullptr;
+  const void* args_ = nullptr;
+  std::atomic<uint32_t> chunks_{0};
+  std::atomic<int> helpers_{0};
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};
+  alignas(64) std::atomic<uint32_t> signal_{0};
+  std::atomic<int> sleepers_{0};
+};
+
+// Never destroyed: workers may still wait on it while the process ends. Made anew in a forked
+// child, whose workers did not come along.
+Pool* g_pool = nullptr;
+std::once_flag g_pool_once;
+
+Pool& pool() {
+  std::call_once(g_pool_once, [] {
+    g_pool = new Pool;
+    pthread_atfork(nullptr, nullptr, [] { g_pool = new Pool; });
+  });
+  return *g_pool;
+}
+
 // CPUs granted by a control group (v2, then v1), or 0 where there is no limit.
 double quota_cpus() {
   double quota = 0, period = 0;
@@ -68,11 +204,6 @@ double quota_cpus() {
   }
   std::ifstream q("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   return q >> quota && p >> period && quota > 0 && period > 0 ? quota / period : 0;
-}
-
-// libgomp's workers do not survive a fork and a region would wait for them for ever.
-[[maybe_unused]] void after_fork_in_child() {
-  if (g_team_used.load()) g_team_lost.store(true);
 }
 
 }  // namespace
@@ -92,52 +223,23 @@ int default_num_threads() {
 }
 
 int num_threads() {
-#if defined(_OPENMP)
   int n = g_threads.load(std::memory_order_relaxed);
-  if (n == 0) {
-    n = default_num_threads();
-    pthread_atfork(nullptr, nullptr, after_fork_in_child);
-    g_threads.store(n);
-  }
-  return g_team_lost.load(std::memory_order_relaxed) ? 1 : n;
-#else
-  return 1;
-#endif
+  if (n == 0) g_threads.store(n = default_num_threads());
+  return n;
 }
 
-void set_num_threads(int n) {
-  num_threads();  // registers the fork handler
-  g_threads.store(n);
-}
+void set_num_threads(int n) { g_threads.store(n); }
 
 bool flush_denormals() { return g_flush.load(); }
 void set_flush_denormals(bool flush) { g_flush.store(flush); }
 
-const char* threading_name() {
-#if defined(_OPENMP)
-  return "OpenMP";
-#else
-  return "none (built without OpenMP)";
-#endif
-}
-
 void parallel_for(ptrdiff_t items, ptrdiff_t grain, RangeFn fn, const void* args) {
-#if defined(_OPENMP)
-  const ptrdiff_t chunks = (items + grain - 1) / grain;
-  const int team = num_threads();
-  if (chunks > 1 && team > 1 && !omp_in_parallel()) {
-    g_team_used.store(true, std::memory_order_relaxed);
-    std::atomic<ptrdiff_t> next{0};
-#pragma omp parallel num_threads(team)
-    {
-      FloatMode mode;
-      for (ptrdiff_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;)
-        fn(args, i * grain, std::min(items, (i + 1) * grain));
-    }
-    return;
-  }
-#endif
   FloatMode mode;
+  const ptrdiff_t chunks = (items + grain - 1) / grain;
+  if (chunks > 1 && chunks < ptrdiff_t(0xffffffff)) {
+    const int team = int(std::min<ptrdiff_t>(num_threads(), chunks));
+    if (team > 1 && pool().run(items, grain, uint32_t(chunks), fn, args, team)) return;
+  }
   fn(args, 0, items);
 }
 

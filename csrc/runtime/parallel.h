@@ -1,4 +1,4 @@
-// Threads: the only place that knows OpenMP.
+// Threads: the only place that knows them.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@ namespace pydl {
 
 // Runs fn(args, begin, end) over [0, items) in chunks of `grain` items (the last one shorter).
 //
-// One chunk, or one thread, runs on the caller alone. Otherwise the team claims fixed chunks one by
-// one, so nobody waits for a worker that has not started. A kernel must give the same bits for any
+// One chunk, or one thread, runs on the caller alone. Otherwise a pool of threads claims fixed chunks
+// one by one, the caller among them, so nobody waits for a worker that has not started. A kernel must give the same bits for any
 // partition. Every chunk runs with round-to-nearest and, unless `set_flush_denormals(false)`,
 // denormals flushed to zero; the caller's mode is restored afterwards.
 void parallel_for(ptrdiff_t items, ptrdiff_t grain, RangeFn fn, const void* args);
@@ -21,7 +21,5 @@ int default_num_threads();    // min(affinity, container's CPU quota, OMP_NUM_TH
 
 bool flush_denormals();
 void set_flush_denormals(bool flush);
-
-const char* threading_name();  // "OpenMP 4.5" or "none (built without OpenMP)"
 
 }  // namespace pydl
