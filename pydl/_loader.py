@@ -6,14 +6,15 @@ there), the extension of the installed package serves.
 
 from __future__ import annotations
 
-import pkgutil
-from pathlib import Path
+import os
 
 import pydl
 
-_folder = Path(__file__).parent
-_in_source_folder = not any(_folder.glob("_core.*.so"))
+_folder = os.path.dirname(os.path.abspath(__file__))
+_in_source_folder = not any(name.startswith("_core.cpython") for name in os.listdir(_folder))
 if _in_source_folder:
+    import pkgutil
+
     pydl.__path__ = pkgutil.extend_path(pydl.__path__, "pydl")
 
 try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import heapq
-import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -86,12 +85,15 @@ def op(
     """
     if function is None:
         return functools.partial(op, saves=saves, variadic=variadic, view=view)
-    parameters = list(inspect.signature(function).parameters.values())
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
-    static_names = [p.name for p in parameters[len(names) :]]
-    defaults = {p.name: p.default for p in parameters[len(names) :] if p.default is not p.empty}
-    count = len(names)
-    optional = sum(p.default is not p.empty for p in parameters[:count])
+    code = function.__code__  # inspect.signature would cost milliseconds over all operations
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    count = code.co_posonlyargcount
+    static_names = names[count:]
+    last = function.__defaults__ or ()
+    defaults = dict(zip(names[code.co_argcount - len(last) : code.co_argcount], last, strict=True))
+    defaults.update(function.__kwdefaults__ or {})
+    optional = sum(name in defaults for name in names[:count])
+    defaults = {name: value for name, value in defaults.items() if name in static_names}
     label = function.__name__
     keeps_output = saves is None or "y" in saves
 
