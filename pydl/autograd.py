@@ -115,6 +115,8 @@ def op(
             result = function(*arrays, *args[count:], **kwargs)
         many = type(result) is tuple
         y = result[0] if many else result
+        if type(y) is not np.ndarray:  # NumPy makes a scalar of an array without axes
+            y = np.asarray(y)
         out = wrap(y)
         if view and isinstance(inputs[0], Tensor):
             out._base = getattr(inputs[0], "_base", inputs[0])

@@ -74,6 +74,11 @@ def set_denormals(mode: str) -> None:
     _core.set_flush_denormals(mode == "flush")
 
 
+def trim_memory() -> None:
+    """Hands memory that freed tensors left for reuse (at most 1 GiB) back to the system."""
+    _core.trim_memory()
+
+
 def build_info() -> dict[str, Any]:
     """What show_config prints, as a dictionary."""
     return {

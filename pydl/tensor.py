@@ -78,13 +78,18 @@ def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
         array = np.asarray(value)
     else:
         if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in value):
+            if _core.recording() and any(isinstance(v, Tensor) and v.requires_grad for v in value):
+                raise TypeError(
+                    f"{who}: a list of tensors that want a gradient would lose it; use stack, or "
+                    "concat"
+                )
             value = [np.asarray(v) for v in value]
         try:
             array = np.asarray(value)
         except ValueError as error:
             raise ValueError(
-                f"{who}: nested sequences must have equal lengths ({error}); pad them first, "
-                "as utils.pad_sequences does"
+                f"{who}: nested sequences must have equal lengths ({error}); "
+                "pad the shorter ones first"
             ) from None
         if dtype is None and array.dtype == np.float64 and not isinstance(value, np.generic):
             if not hasattr(value, "__array__"):
@@ -372,9 +377,10 @@ class Variable(Tensor):
         dtype: Any = None,
         name: str | None = None,
     ):
-        if dtype is None and isinstance(initial_value, int) and not isinstance(initial_value, bool):
-            dtype = config.floatx()
-        self.data = np.array(to_array(initial_value, dtype, "Variable"), order="C")
+        array = to_array(initial_value, dtype, "Variable")
+        if dtype is None and array.dtype.kind == "i" and not hasattr(initial_value, "dtype"):
+            array = array.astype(config.floatx())  # Python integers
+        self.data = np.array(array, order="C")
         self._node = None
         self.name = name
         if trainable and self.data.dtype in _FLOATS:

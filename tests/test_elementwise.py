@@ -257,8 +257,9 @@ def test_promotion() -> None:
     assert (f32 + np.float64(1)).dtype == np.float64
     assert (pydl.ones(2, dtype="bool") + 1).dtype == np.int64
     assert (f32 == 1).dtype == np.bool_
-    with pytest.raises(ValueError, match="add: the number 300 does not fit uint8"):
-        pydl.ones(2, dtype="uint8") + 300
+    for number in (300, -1):
+        with pytest.raises(ValueError, match=f"add: the number {number} does not fit uint8"):
+            pydl.ones(2, dtype="uint8") + number
 
 
 def test_out_and_overlap() -> None:

@@ -153,7 +153,7 @@ def test_variable() -> None:
         v.assign([1.0, 2.0, 3.0])
     with pytest.raises(TypeError, match="assign: needs numbers"):
         v.assign("x")
-    assert pydl.Variable(0).dtype == np.float32 and pydl.Variable([1, 2]).dtype == np.int64
+    assert pydl.Variable(0).dtype == np.float32 and pydl.Variable([1, 2]).dtype == np.float32
     assert not pydl.Variable([1.0], trainable=False).requires_grad
 
 
@@ -180,3 +180,85 @@ def test_arrays_own_their_memory() -> None:
     for _ in range(100):
         pydl.ones(1000) + 1
     assert pydl._core.memory_stats()["allocations"] == stats["allocations"]
+
+
+def test_elements_stay_tensors_in_every_operation() -> None:
+    """x[0] holds an array without axes, as tensor(value) does, whatever is done with it."""
+    x = pydl.Variable([0.5, 0.25, 0.75])
+    element, value = x[0], pydl.tensor(0.5)
+    for shown in (element, x[-1], x[pydl.tensor(0)], pydl.unstack(x)[0], next(iter(x))):
+        assert type(shown.numpy()) is np.ndarray and shown.shape == ()
+    assert pydl.squeeze(x[:1]).shape == ()
+    names = [row["name"] for row in pydl._core.ops if row["kind"] == "unary"]
+    for name in [*names, "sum", "prod", "mean", "max", "min", "std", "var", "logsumexp", "copy"]:
+        function = getattr(pydl, name)
+        np.testing.assert_array_equal(function(element).numpy(), function(value).numpy(), name)
+    for name in (row["name"] for row in pydl._core.ops if row["kind"] == "binary"):
+        function = getattr(pydl, name)
+        np.testing.assert_array_equal(function(element, 2.0).numpy(), function(value, 2.0).numpy())
+    assert (pydl.tensor([3, 4])[0] / 2).item() == 1.5
+    assert pydl.tensor([3, 4])[0].astype("float32").dtype == np.float32
+    assert np.asarray(pydl.tensor([1.0, 2.0])[0]).shape == ()
+    rosenbrock = pydl.grad(lambda w: (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2)
+    np.testing.assert_allclose(rosenbrock(np.array([1.5, 2.0])).numpy(), [151, -50], rtol=1e-12)
+
+
+def test_numpy_functions_of_tensors() -> None:
+    t = pydl.tensor([[1.0, 2.0], [3.0, 4.0]])
+    for function in (np.mean, np.sum, np.max, np.min, np.std, np.var, np.prod, np.any, np.all):
+        got = function(t)
+        assert type(got) is pydl.Tensor
+        np.testing.assert_allclose(got.numpy(), function(t.numpy()), rtol=1e-6)
+    assert np.concatenate([t, t]).shape == (4, 2) and np.median(t).item() == 2.5
+    assert np.shape(pydl.Variable([1.0])) == (1,) and np.allclose(t, t)
+    w = pydl.Variable([2.0, 1.0])
+    (pydl.sum(w) + pydl.sum(np.dot(w, w))).backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [5, 3])
+    with pytest.raises(TypeError, match="numpy.cross: a tensor that wants a gradient cannot pass"):
+        np.cross(w, w)
+
+
+def test_gradients_are_not_dropped_silently() -> None:
+    w = pydl.Variable([1.0, 2.0])
+    x = pydl.zeros(2)
+    with pytest.raises(RuntimeError, match="the value wants a gradient, which an assignment would"):
+        x[0] = w[0] * 2
+    with pytest.raises(TypeError, match="a list of tensors that want a gradient would lose it"):
+        pydl.tensor([w[0] * 2, w[1]])
+    x[0] = pydl.stop_gradient(w[0] * 2)
+    np.testing.assert_array_equal(x.numpy(), [2, 0])
+
+
+def test_in_place_operators() -> None:
+    v, before = pydl.Variable([1.0, 2.0]), None
+    before = v
+    with pydl.no_grad():
+        v -= 0.5
+        v *= 2
+    assert v is before and v.trainable
+    np.testing.assert_array_equal(v.numpy(), [1, 3])
+    with pytest.raises(RuntimeError, match=r"v \+= x: would change a Variable in place"):
+        v += 1.0
+    counter = pydl.Variable([0.0], trainable=False)
+    counter += 1
+    assert counter.item() == 1
+    t = pydl.tensor([1.0])
+    other = t
+    t += 1
+    assert t.item() == 2 and other.item() == 1
+
+
+def test_wrong_number_of_operands() -> None:
+    a, b = np.ones(2), np.ones(2)
+    with pytest.raises(TypeError):
+        pydl.logical_not(a, b)
+    np.testing.assert_array_equal(b, 1)
+    with pytest.raises(TypeError, match=r"exp: unexpected argument 'out'; takes x"):
+        pydl.exp(a, out=b)
+    with pytest.raises(ValueError, match="power: integers to the negative power -1"):
+        pydl.power(np.array([2]), np.array([-1]))
+
+
+def test_operations_can_be_pickled() -> None:
+    for function in (pydl.exp, pydl.add, pydl.relu, pydl.sum, pydl.matmul):
+        assert pickle.loads(pickle.dumps(function)) is function

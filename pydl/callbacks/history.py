@@ -86,7 +86,7 @@ class History(Callback):
             raise ImportError(
                 "History.plot: needs matplotlib; install it with pip install 'pydl[plot]'"
             ) from error
-        names = list(self.history if keys is None else keys)
+        names = [keys] if isinstance(keys, str) else list(self.history if keys is None else keys)
         names = [k for k in names if not k.startswith("val_")]
         if not names:
             raise ValueError("History.plot: nothing was recorded yet")

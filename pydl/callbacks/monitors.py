@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pydl import check
 from pydl.callbacks.base import Callback, Logs, other_key
 
 
@@ -105,7 +106,7 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = patience
+        self.patience = check.integer("EarlyStopping", "patience", patience)
         self.verbose = verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights

@@ -254,6 +254,7 @@ class Layer(WeightOwner):
             raise TypeError(
                 f"{self.label}: expected a Tensor or an array of numbers, "
                 f"got {type(inputs).__name__}"
+                + ("; put both into a Sequential" if isinstance(inputs, WeightOwner) else "")
             )
         return self._as_tensors(Tensor(array))
 

@@ -39,6 +39,10 @@ class Sequential(Model):
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
     ) -> None:
         super().__init__(trainable=trainable, name=name)
+        if layers is not None and not isinstance(layers, Iterable):
+            raise TypeError(
+                f"Sequential: layers must be a list of layers, got one {type(layers).__name__}"
+            )
         self._layers: list[Layer] = []
         self._shape: Any = None  # of the input, once the model was built
         self._input: InputLayer | None = None

@@ -467,6 +467,8 @@ def _non_negative(name: str, value: Any) -> int:
 def _validates(epoch: int, frequency: Any) -> bool:
     """Tell whether there is a validation after this epoch."""
     if isinstance(frequency, (int, np.integer)):
+        if frequency < 1:
+            raise ValueError(f"fit: validation_freq must be at least 1, got {frequency}")
         return (epoch + 1) % int(frequency) == 0
     return epoch + 1 in frequency
 

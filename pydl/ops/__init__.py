@@ -73,7 +73,7 @@ from pydl.ops.shape import (
     transpose,
     unstack,
 )
-from pydl.tensor import Tensor, wrap
+from pydl.tensor import Tensor, Variable, wrap
 
 _STRUCTURAL = [
     "arange",
@@ -211,6 +211,58 @@ def _ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) 
     return wrap(np.asarray(result)) if not isinstance(result, tuple) else tuple(map(wrap, result))
 
 
+def _array_function(
+    self: Tensor, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """numpy.mean(x) and the like: pydl's op of that name, else NumPy's on the values."""
+    name = ALIASES.get(function.__name__, function.__name__)
+    wanted = False  # a gradient
+
+    def values(x: Any) -> Any:
+        nonlocal wanted
+        if isinstance(x, Tensor):
+            wanted = wanted or x.requires_grad
+            return x.data
+        if isinstance(x, (list, tuple)):
+            return type(x)(values(v) for v in x)
+        return x
+
+    arrays = values(args), {k: values(v) for k, v in kwargs.items()}
+    wanted = wanted and autograd.recording()
+    if name in __all__ and function.__module__ == "numpy":
+        try:
+            return globals()[name](*args, **kwargs)
+        except TypeError:  # arguments that only NumPy's has
+            if wanted:
+                raise
+    result = function(*arrays[0], **arrays[1])
+    if isinstance(result, (np.ndarray, np.generic)):
+        if wanted and result.dtype.kind == "f":
+            raise TypeError(
+                f"numpy.{function.__name__}: a tensor that wants a gradient cannot pass through "
+                "NumPy; use pydl's function, or x.numpy() for the values"
+            )
+        return wrap(np.asarray(result))
+    return result
+
+
+def _in_place(function: Any, sign: str) -> Any:
+    """v += x and the like for Variables."""
+
+    def operator(self: Variable, value: Any) -> Variable:
+        if autograd.recording() and (
+            self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)
+        ):
+            raise RuntimeError(
+                f"v {sign}= x: would change a Variable in place, which is not recorded; do it "
+                f"under no_grad() or with assign, or write v = v {sign} x for a new tensor"
+            )
+        with autograd.no_grad():
+            return self.assign(function(self, value))
+
+    return operator
+
+
 def _iterate(self: Tensor) -> Any:
     if self.ndim == 0:
         raise TypeError("iteration over a tensor without axes")
@@ -253,6 +305,10 @@ def _attach() -> None:
     Tensor.__setitem__ = setitem  # type: ignore[method-assign]
     Tensor.__iter__ = _iterate  # type: ignore[method-assign]
     Tensor.__array_ufunc__ = _ufunc  # type: ignore[attr-defined]
+    Tensor.__array_function__ = _array_function  # type: ignore[attr-defined]
+    for name, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("pow", "**")):
+        function = g["power" if name == "pow" else operators[name]]
+        setattr(Variable, f"__i{name}__", _in_place(function, sign))
     Tensor.T = property(transpose)  # type: ignore[assignment]
     Tensor.mT = property(matrix_transpose)  # type: ignore[assignment]
 

@@ -182,8 +182,12 @@ def power(a: Any, b: Any, /) -> Tensor:
             return sqrt(a)
         if b == 3:
             return multiply(square(a), a)
-    if is_weak(b) and b < 0 and to_array(a, None, "power").dtype.kind in "biu":
-        raise ValueError(f"power: integers to the negative power {b}; use a float base")
+    if not isinstance(a, Tensor) or a.dtype not in FLOATS:
+        base, exponent = (np.asarray(x) for x in (a, b))
+        if base.dtype.kind in "biu" and exponent.dtype.kind in "iu" and (exponent < 0).any():
+            raise ValueError(
+                f"power: integers to the negative power {exponent.min()}; use a float base"
+            )
     return _power(a, b)
 
 
@@ -312,13 +316,28 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = False) -> Tensor:
     return _astype(x, wanted)
 
 
-def _logical(name: str, host: Any, formula: str) -> Any:
-    def function(*args: Any) -> Tensor:
-        return wrap(np.asarray(host(*(to_array(a, None, name) for a in args))))
+def _host(name: str, host: Any, formula: str, to_arrays: Any) -> Any:
+    """An operation of NumPy on one or two operands, without a gradient."""
+    if host.nin == 1:
+
+        def function(x: Any, /) -> Tensor:
+            return wrap(np.asarray(host(*to_arrays(name, (x,)))))
+    else:
+
+        def function(a: Any, b: Any, /) -> Tensor:  # type: ignore[misc]
+            return wrap(np.asarray(host(*to_arrays(name, (a, b)))))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{formula}, element by element, with broadcasting; a bool tensor."
+    function.__doc__ = formula
     return function
+
+
+def _as_they_are(name: str, operands: tuple[Any, ...]) -> list[np.ndarray]:
+    return [to_array(x, None, name) for x in operands]
+
+
+def _logical(name: str, host: Any, formula: str) -> Any:
+    return _host(name, host, f"{formula}, element by element; a bool tensor.", _as_they_are)
 
 
 logical_and = _logical("logical_and", np.logical_and, "whether a and b are both nonzero")
@@ -327,16 +346,15 @@ logical_xor = _logical("logical_xor", np.logical_xor, "whether just one of a and
 logical_not = _logical("logical_not", np.logical_not, "whether x is zero")
 
 
-def _bitwise(name: str, host: Any, formula: str) -> Any:
-    def function(*args: Any) -> Tensor:
-        arrays = promote(name, args)
-        if arrays[0].dtype.kind not in "biu":
-            raise TypeError(f"{name}: needs integers or bool, got {arrays[0].dtype}")
-        return wrap(np.asarray(host(*arrays)))
+def _integers(name: str, operands: tuple[Any, ...]) -> list[np.ndarray]:
+    arrays = promote(name, operands)
+    if arrays[0].dtype.kind not in "biu":
+        raise TypeError(f"{name}: needs integers or bool, got {arrays[0].dtype}")
+    return arrays
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{formula}, element by element, of integers or bool."
-    return function
+
+def _bitwise(name: str, host: Any, formula: str) -> Any:
+    return _host(name, host, f"{formula}, element by element, of integers or bool.", _integers)
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "a & b")

@@ -27,7 +27,7 @@ def _document(function: Any, name: str, formula: str) -> None:
     row = TABLE[name]
     function.op_name = name  # by which `dense` knows that it may fuse this function
     function.__name__ = function.__qualname__ = name
-    function.__module__ = __name__
+    function.__module__ = "pydl.ops.elementwise"  # where pickle finds it
     bound = f"Within {row['max_ulp']:g} ULP of the exact value in float32."
     gradient = "" if row["differentiable"] else " No gradient."
     what = "element by element" + (", with broadcasting" if row["kind"] == "binary" else "")
@@ -40,7 +40,8 @@ def _bind(
     """Parameters given by position and by name, in the kernel's order."""
     wrong = [n for n in named if n not in list(defaults)[len(params) :]]
     if wrong:
-        raise TypeError(f"{name}: unexpected argument {wrong[0]!r}; takes {', '.join(defaults)}")
+        takes = ", ".join(("x", *defaults))
+        raise TypeError(f"{name}: unexpected argument {wrong[0]!r}; takes {takes}")
     rest = {**defaults, **named}
     return (*params, *(rest[n] for n in list(defaults)[len(params) :]))
 

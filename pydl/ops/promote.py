@@ -61,10 +61,9 @@ def promote(who: str, operands: tuple[Any, ...], to_float: bool = False) -> list
         if not is_weak(x):
             arrays.append(cast(x, dtype))
             continue
-        try:
-            arrays.append(np.asarray(x, dtype))
-        except OverflowError:
-            raise ValueError(f"{who}: the number {x} does not fit {dtype}") from None
+        if dtype.kind in "iu" and not np.iinfo(dtype).min <= x <= np.iinfo(dtype).max:
+            raise ValueError(f"{who}: the number {x} does not fit {dtype}")
+        arrays.append(np.asarray(x, dtype))
     return arrays
 
 

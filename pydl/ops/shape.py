@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pydl import _core, check
-from pydl.autograd import op
+from pydl.autograd import op, recording
 from pydl.ops.elementwise import astype
 from pydl.ops.promote import as_tensor, cast, result_type
 from pydl.ops.unbroadcast import unbroadcast
@@ -346,7 +346,8 @@ def unstack(x: Any, /, axis: int = 0) -> tuple[Tensor, ...]:
 
 @op(saves=(), view=True)
 def _slice(x: np.ndarray, /, key: Any) -> np.ndarray:
-    return x[key] if key != () else x[...]
+    # an ellipsis at the end keeps an array without axes from becoming a NumPy scalar
+    return x[key] if Ellipsis in key else x[(*key, ...)]
 
 
 @_slice.gradient
@@ -513,6 +514,11 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         raise RuntimeError(
             "x[key] = value: x was computed from tensors that want a gradient; "
             "use where or scatter_add, or change a stop_gradient(x).copy()"
+        )
+    if isinstance(value, Tensor) and value.requires_grad and recording():
+        raise RuntimeError(
+            "x[key] = value: the value wants a gradient, which an assignment would drop; build x "
+            "with stack, concat, where or scatter_add, or assign stop_gradient(value)"
         )
     if not x.data.flags.writeable:
         raise ValueError("x[key] = value: the memory of x is read-only; use copy() first")

@@ -7,6 +7,7 @@ buffer that the kernel reads at each step, so changing one takes effect at the n
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -265,6 +266,10 @@ class Optimizer(Configurable):
             ValueError: All gradients are None, or a shape differs; nothing is changed.
         """
         pairs = list(grads_and_vars)
+        for pair in pairs:
+            if len(pair) != 2 or not isinstance(pair[1], Variable):
+                kinds = ", ".join(type(part).__name__ for part in pair)
+                raise TypeError(f"apply_gradients: needs pairs (gradient, Variable), got ({kinds})")
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
 
     def apply(
@@ -297,6 +302,13 @@ class Optimizer(Configurable):
             raise ValueError(
                 f"{type(self).__name__}: no gradients for any variable ({names}); "
                 "was the loss computed from them?"
+            )
+        if len(pairs) < len(grads):
+            missing = [str(v.name) for g, v in zip(grads, variables, strict=True) if g is None]
+            warnings.warn(
+                f"{type(self).__name__}: no gradients for {', '.join(missing)}, which stay as they "
+                "are; was the loss computed from them, and not through NumPy?",
+                stacklevel=3,
             )
         arrays = [self._fitting(g, v) for g, v in pairs]
         self._accumulate([v for _, v in pairs], arrays)
