@@ -214,7 +214,9 @@ def test_numpy_functions_of_tensors() -> None:
     w = pydl.Variable([2.0, 1.0])
     (pydl.sum(w) + pydl.sum(np.dot(w, w))).backward()
     np.testing.assert_array_equal(w.grad.numpy(), [5, 3])
-    with pytest.raises(TypeError, match=r"numpy\.cross: a tensor that wants a gradient cannot pass"):
+    with pytest.raises(
+        TypeError, match=r"numpy\.cross: a tensor that wants a gradient cannot pass"
+    ):
         np.cross(w, w)
 
 
