@@ -45,9 +45,10 @@ seconds = time.perf_counter() - start
 test_loss, test_accuracy = model.evaluate(x_test, y_test, verbose=0)
 print(f"\n{seconds:.1f} s, test loss {test_loss:.4f}, test accuracy {test_accuracy:.4f}")
 
-# Training accuracy is higher: the network knows those digits. The gap is called overfitting.
+# After a few epochs training accuracy is higher: the network knows those digits. The gap is called
+# overfitting.
 gap = history.history["accuracy"][-1] - test_accuracy
-print(f"training accuracy {history.history['accuracy'][-1]:.4f}, {gap:.4f} above the test's")
+print(f"training accuracy {history.history['accuracy'][-1]:.4f}, minus the test's: {gap:+.4f}")
 
 try:
     import matplotlib  # noqa: F401
