@@ -23,7 +23,7 @@ needs_objects = pytest.mark.skipif(
 
 def run(code: str, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-W", "ignore", "-c", code],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

@@ -214,10 +214,8 @@ def test_numpy_functions_of_tensors() -> None:
     w = pydl.Variable([2.0, 1.0])
     (pydl.sum(w) + pydl.sum(np.dot(w, w))).backward()
     np.testing.assert_array_equal(w.grad.numpy(), [5, 3])
-    with pytest.raises(
-        TypeError, match=r"numpy\.cross: a tensor that wants a gradient cannot pass"
-    ):
-        np.cross(w, w)
+    with pytest.raises(TypeError, match=r"numpy\.cumprod: a tensor that wants a gradient cannot"):
+        np.cumprod(w)
 
 
 def test_gradients_are_not_dropped_silently() -> None:
