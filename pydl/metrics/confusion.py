@@ -145,7 +145,7 @@ class _CountingMetric(Metric):
 
     def _value(self, counts: Counts) -> np.ndarray:
         """Return the metric at each threshold."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement _value(counts)")
 
     def result(self) -> Any:
         """Return the value, or an array of one value per threshold if several were given."""
