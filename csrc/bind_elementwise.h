@@ -34,7 +34,9 @@ struct Operand {
     if (!number) return;
     view.ndim = 0;
     view.dtype = dtype;
-    if (dtype == DType::kFloat32) {
+    if (char* kept = recorded_number(dtype, value)) {
+      view.data = kept;
+    } else if (dtype == DType::kFloat32) {
       f32 = float(value);
       view.data = reinterpret_cast<char*>(&f32);
     } else {

@@ -11,6 +11,7 @@
 
 #include "bindings.h"
 #include "runtime/elementwise.h"
+#include "runtime/metrics.h"
 #include "runtime/nn.h"
 #include "runtime/random.h"
 #include "runtime/shape.h"
@@ -145,6 +146,15 @@ void bind_softmax(py::module_& m) {
 }
 
 void bind_cross_entropy(py::module_& m) {
+  m.def(
+      "check_labels",
+      [](py::handle object, ptrdiff_t classes, const char* who) {
+        const Input labels(who, object);
+        if (!is_integer(labels->dtype))
+          throw py::type_error(std::string(who) + ": needs integer labels");
+        check_labels(who, labels, classes);
+      },
+      py::arg("labels"), py::arg("classes"), py::arg("who"));
   // -> (loss, probabilities); `who` speaks in the message about a label out of range
   m.def(
       "sparse_crossentropy",
@@ -509,6 +519,61 @@ void bind_random(py::module_& m) {
       py::arg("x"), py::arg("ticket"), py::arg("rate"));
 }
 
+// A contiguous vector of n values of this dtype that a kernel writes.
+char* state_of(const char* who, py::handle object, DType dtype, ptrdiff_t n) {
+  const View v = require_view(who, object);
+  if (v.dtype != dtype || v.size() != n || !is_c_contiguous(v)) fail(who, "no such state");
+  return v.data;
+}
+
+void bind_metrics(py::module_& m) {
+  // state, float64 (total, count), takes in the mean of the values
+  m.def(
+      "add_to_mean",
+      [](py::handle values_object, py::handle weights_object, double factor, py::handle state) {
+        const char* who = "add_to_mean";
+        const Input values = floats(who, values_object);
+        std::optional<Input> weights;
+        if (!weights_object.is_none()) {
+          weights = floats(who, weights_object);
+          if ((*weights)->size() != values->size()) fail(who, "needs one weight a value");
+        }
+        auto* numbers = reinterpret_cast<double*>(state_of(who, state, DType::kFloat64, 2));
+        without_gil(2.0 * double(values->size()),
+                    [&] { add_to_mean(values, pointer(weights), factor, numbers); });
+      },
+      py::arg("values"), py::arg("weights").none(true), py::arg("factor"), py::arg("state"));
+  // a == b as floats; None for dtypes of b other than bool, int64 and floats
+  m.def(
+      "matches",
+      [](py::handle a_object, py::handle b_object, bool float64) -> py::object {
+        const Input a("matches", a_object), b("matches", b_object);
+        if (!is_float(b->dtype) && b->dtype != DType::kBool && b->dtype != DType::kInt64)
+          return py::none();
+        if (!same_shape(a, b)) fail("matches", "shapes differ");
+        View y;
+        py::object result =
+            new_array(float64 ? DType::kFloat64 : DType::kFloat32, a->ndim, a->shape, y);
+        without_gil(double(y.size()), [&] { matches(a, b, y); });
+        return result;
+      },
+      py::arg("a"), py::arg("b"), py::arg("float64"));
+  // the next n entries of order, int64, from cursor on, an int64 array of one
+  m.def(
+      "next_rows",
+      [](py::handle order_object, py::handle cursor, ptrdiff_t n) {
+        const char* who = "next_rows";
+        const View order = require_view(who, order_object);
+        if (order.dtype != DType::kInt64 || order.ndim != 1 || !is_c_contiguous(order) || n < 0)
+          fail(who, "no such order");
+        View rows;
+        py::object result = new_array(DType::kInt64, 1, &n, rows);
+        next_rows(order, reinterpret_cast<int64_t*>(state_of(who, cursor, DType::kInt64, 1)), rows);
+        return result;
+      },
+      py::arg("order"), py::arg("cursor"), py::arg("n"));
+}
+
 }  // namespace
 
 void bind_nn(py::module_& m) {
@@ -517,6 +582,7 @@ void bind_nn(py::module_& m) {
   bind_normalization(m);
   bind_gather(m);
   bind_random(m);
+  bind_metrics(m);
 }
 
 }  // namespace pydl

@@ -1,5 +1,4 @@
 // Optimizer steps from Python: lists of arrays become `Update`s.
-#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -30,14 +29,16 @@ View block(py::handle array) {
 // slots: kRules[rule].slots arrays for each weight, laid end to end; decays: one truth value for
 // each weight, or None where all decay.
 void step(int rule, int clip, const py::list& weights, const py::list& gradients,
-          const py::list& slots, const std::optional<py::list>& decays,
-          py::array_t<double, py::array::c_style> state) {
+          const py::list& slots, const std::optional<py::list>& decays, py::handle state) {
   const size_t count = weights.size();
   if (rule < 0 || rule >= kRuleCount || clip < 0 || clip > int(NormClip::kGlobal))
     throw std::invalid_argument(std::string(kName) + ": unknown rule or clipping");
   const size_t per_weight = size_t(kRules[rule].slots);
+  const View state_view = require_view(kName, state);
+  if (state_view.dtype != DType::kFloat64 || !is_c_contiguous(state_view))
+    throw std::invalid_argument(std::string(kName) + ": the state must be contiguous float64");
   if (gradients.size() != count || slots.size() != count * per_weight ||
-      (decays && decays->size() != count) || size_t(state.size()) != kFields)
+      (decays && decays->size() != count) || size_t(state_view.size()) != kFields)
     throw std::invalid_argument(std::string(kName) + ": lists of different lengths");
   std::vector<Update> updates(count);
   double elements = 0;
@@ -61,7 +62,7 @@ void step(int rule, int clip, const py::list& weights, const py::list& gradients
     u.decays = !decays || (*decays)[i].cast<bool>();
     elements += double(size);
   }
-  auto* numbers = reinterpret_cast<OptimizerState*>(state.mutable_data());
+  auto* numbers = reinterpret_cast<OptimizerState*>(state_view.data);
   MaybeReleaseGil release(elements);
   optimizer_step(Rule(rule), NormClip(clip), updates, numbers);
 }
@@ -77,7 +78,7 @@ void bind_optimizer(py::module_& m) {
   m.attr("optimizer_fields") = fields;
   m.attr("optimizer_state_size") = kFields;
   m.def(kName, &step, py::arg("rule"), py::arg("clip"), py::arg("weights"), py::arg("gradients"),
-        py::arg("slots"), py::arg("decays").none(true), py::arg("state").noconvert());
+        py::arg("slots"), py::arg("decays").none(true), py::arg("state"));
 }
 
 }  // namespace pydl

@@ -61,14 +61,7 @@ PyObject* new_tensor(PyObject* array) {
 PyObject* kept_operand(PyObject* object, DType dtype) {
   if (is_tensor(object)) return Py_NewRef(object);
   if (PyArray_Check(object)) return new_tensor(Py_NewRef(object));
-  View v;
-  py::object array = new_array(dtype, 0, nullptr, v);
-  const double value = PyFloat_AsDouble(object);
-  if (dtype == DType::kFloat32)
-    *reinterpret_cast<float*>(v.data) = float(value);
-  else
-    *reinterpret_cast<double*>(v.data) = value;
-  return new_tensor(array.release().ptr());
+  return new_tensor(new_number(dtype, PyFloat_AsDouble(object)).release().ptr());
 }
 
 // One operator as a Python function of exactly kInputs positional arguments.

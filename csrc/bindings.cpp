@@ -17,6 +17,7 @@
 #include "runtime/gemm_driver.h"
 #include "runtime/memory.h"
 #include "runtime/parallel.h"
+#include "runtime/plan.h"
 #include "runtime/shape.h"
 
 namespace py = pybind11;
@@ -46,8 +47,10 @@ void* handler_malloc(void*, size_t size) {
   }
 }
 void* handler_calloc(void* context, size_t count, size_t size) {
-  void* p = handler_malloc(context, count * size);
-  return p ? std::memset(p, 0, count * size) : nullptr;
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) return nullptr;
+  void* p = handler_malloc(context, bytes);
+  return p ? std::memset(p, 0, bytes) : nullptr;
 }
 // ndarray.resize does not tell the old size, so the old block goes back to the system.
 void* handler_realloc(void* context, void* old, size_t size) {
@@ -121,7 +124,14 @@ void bind_matmul(py::module_& m) {
 void bind_settings(py::module_& m) {
   m.def("readable", [](py::handle object) {  // an array that kernels take as it is
     View v;
-    return PyArray_CheckExact(object.ptr()) && to_view(object, v);
+    return PyArray_CheckExact(object.ptr()) && describe_array(object, v);
+  });
+  m.def("empty", [](const py::tuple& shape, py::handle like) {  // of the dtype of `like`
+    View v, y;
+    if (!describe_array(like, v) || shape.size() > size_t(kMaxArrayDims))
+      throw py::type_error("empty: needs an array and a shape");
+    for (size_t i = 0; i < shape.size(); ++i) y.shape[i] = shape[i].cast<ptrdiff_t>();
+    return new_array(v.dtype, int(shape.size()), y.shape, y);
   });
   m.def("num_threads", num_threads);
   m.def("set_num_threads", set_num_threads);
@@ -154,6 +164,12 @@ void* import_numpy() {
 }  // namespace
 
 bool to_view(py::handle object, View& view) {
+  if (!describe_array(object, view)) return false;
+  if (recording_plan()) note_operand(object.ptr());
+  return true;
+}
+
+bool describe_array(py::handle object, View& view) {
   if (!PyArray_Check(object.ptr())) return false;
   auto* array = reinterpret_cast<PyArrayObject*>(object.ptr());
   if (!to_dtype(PyArray_TYPE(array), view.dtype) || !PyArray_ISALIGNED(array) ||
@@ -187,18 +203,31 @@ py::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& view) 
   for (int i = 0; i < ndim; ++i) view.shape[i] = dims[i] = shape[i];
   set_c_strides(view);
   const size_t bytes = size_t(view.size()) * size_t(item_size(dtype));
-  view.data = static_cast<char*>(allocate(bytes));
+  const ArrayMemory memory = array_memory();
+  view.data = static_cast<char*>(memory.pool ? memory.pool->allocate(bytes) : allocate(bytes));
   PyObject* array = PyArray_New(&PyArray_Type, ndim, dims, kNumpyTypes[int(dtype)], nullptr,
                                 view.data, 0, NPY_ARRAY_CARRAY, nullptr);
   if (!array) {
-    release(view.data, bytes);
+    memory.pool ? memory.pool->release(view.data, bytes) : release(view.data, bytes);
     throw py::error_already_set();
   }
   auto* fields = reinterpret_cast<PyArrayObject_fields*>(array);
   fields->flags |= NPY_ARRAY_OWNDATA;
-  Py_INCREF(g_handler_capsule);
-  fields->mem_handler = g_handler_capsule;
+  fields->mem_handler = Py_NewRef(memory.handler);
   return py::reinterpret_steal<py::object>(array);
+}
+
+py::object new_number(DType dtype, double value) {
+  View v;
+  py::object array = [&] {
+    const NotRecording pause;
+    return new_array(dtype, 0, nullptr, v);
+  }();
+  if (dtype == DType::kFloat32)
+    *reinterpret_cast<float*>(v.data) = float(value);
+  else
+    *reinterpret_cast<double*>(v.data) = value;
+  return array;
 }
 
 py::object output_array(const char* who, py::handle out, DType dtype, int ndim,
@@ -239,6 +268,7 @@ void bind_bench(py::module_& m);
 void bind_elementwise(py::module_& m, py::list& ops);
 void bind_nn(py::module_& m);
 void bind_optimizer(py::module_& m);
+void bind_plan(py::module_& m, PyObject* handler);
 void bind_reduce(py::module_& m);
 void bind_tensor(py::module_& m);
 
@@ -261,6 +291,7 @@ PYBIND11_MODULE(_core, m) {
   bind_reduce(m);
   bind_nn(m);
   bind_optimizer(m);
+  bind_plan(m, g_handler_capsule);
   bind_tensor(m);
   bind_bench(m);
   bind_settings(m);

@@ -11,6 +11,7 @@
 
 #include <optional>
 
+#include "runtime/memory.h"
 #include "runtime/view.h"
 
 namespace pydl {
@@ -18,6 +19,9 @@ namespace pydl {
 // Describes an ndarray. False for anything else, and for arrays that kernels cannot read: another
 // dtype, foreign byte order, unaligned data, strides that are no multiple of the element.
 bool to_view(pybind11::handle object, View& view);
+
+// The same without noting that a kernel is about to read or write the array (see `note_operand`).
+bool describe_array(pybind11::handle object, View& view);
 
 // to_view or TypeError in the name of `who`.
 View require_view(const char* who, pybind11::handle object);
@@ -29,6 +33,36 @@ pybind11::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& 
 // array where out is None.
 pybind11::object output_array(const char* who, pybind11::handle out, DType dtype, int ndim,
                               const ptrdiff_t* shape, View& view);
+
+// A new array without axes of a float dtype, written on the host: a constant for plans.
+pybind11::object new_number(DType dtype, double value);
+
+// While this thread records a plan: keeps the array that a kernel reads or writes, unless it is a
+// temporary of the plan; ends the recording if NumPy made it meanwhile.
+void note_operand(PyObject* array);
+
+// While this thread records a plan: a number of this dtype that lives as long as the plan, where
+// its launches find it. Null otherwise.
+char* recorded_number(DType dtype, double value);
+
+// While one lives, this thread does not record and its arrays come from pydl's allocator.
+class NotRecording {
+ public:
+  NotRecording();
+  ~NotRecording();
+  NotRecording(const NotRecording&) = delete;
+  NotRecording& operator=(const NotRecording&) = delete;
+
+ private:
+  void* paused_;
+};
+
+// The memory handler and the memory of new arrays of this thread.
+struct ArrayMemory {
+  PyObject* handler;  // borrowed capsule
+  Pool* pool;         // null: pydl's allocator
+};
+ArrayMemory array_memory();
 
 // True where the memory of the two may overlap in another way than element on element.
 bool overlaps(const View& a, const View& b);

@@ -9,6 +9,7 @@ from pydl import _loader  # isort: skip  (before anything that imports _core)
 from pydl import _core, autograd, config
 from pydl.autograd import no_grad
 from pydl.config import show_config
+from pydl.function import function
 from pydl.ops import *  # noqa: F403
 from pydl.ops import __all__ as _ops
 from pydl.tape import GradientTape, grad, value_and_grad
@@ -95,6 +96,7 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "function",
     "grad",
     "initializers",
     "is_tensor",

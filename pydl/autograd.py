@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pydl import _core
-from pydl.tensor import LEAF, Tensor, tick, to_array, wrap
+from pydl.tensor import LEAF, Tensor, constant, tick, to_array, wrap
 
 
 class _State(threading.local):
@@ -283,7 +283,7 @@ def backward(target: Tensor, gradient: Any = None, retain_graph: bool = False) -
                 f"backward: y has shape {target.shape}; pass a gradient of that shape, "
                 "or reduce to a scalar first"
             )
-        seed = np.ones(target.shape, target.dtype)
+        seed = constant(np.ones(target.shape, target.dtype))
     else:
         seed = to_array(gradient, target.dtype, "backward")
         if seed.shape != target.shape:
@@ -305,7 +305,7 @@ def gradients(
     if target._node is None:
         return [None] * len(sources)
     if seed is None:
-        seed = np.ones(target.shape, target.dtype)
+        seed = constant(np.ones(target.shape, target.dtype))
     total = _start(target, seed, retain_graph, sources).total
     found = [total.get(s if s._node is LEAF else s._node) for s in sources]
     return [None if g is None else wrap(g) for g in found]

@@ -12,6 +12,20 @@ from pydl import _core
 _floatx = "float32"
 _epsilon = 1e-7
 _image_data_format = "channels_last"
+_version = 0
+
+
+def version() -> int:
+    """Grows with every change that recorded steps depend on: of settings, layers and losses."""
+    return _version
+
+
+def changed() -> None:
+    """Notes such a change; plans recorded before do not hold any more."""
+    global _version
+    _version += 1
+    if _core.recording_plan():
+        _core.fail_recording("a setting, or an attribute of a layer or loss, changes inside")
 
 
 def floatx() -> str:
@@ -25,6 +39,7 @@ def set_floatx(dtype: str) -> None:
     if dtype not in ("float32", "float64"):
         raise ValueError(f"set_floatx: must be 'float32' or 'float64', got {dtype!r}")
     _floatx = dtype
+    changed()
 
 
 def epsilon() -> float:
@@ -38,6 +53,7 @@ def set_epsilon(value: float) -> None:
     if not value > 0:
         raise ValueError(f"set_epsilon: must be positive, got {value}")
     _epsilon = float(value)
+    changed()
 
 
 def image_data_format() -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pydl import _core, check, config
 from pydl.autograd import op
-from pydl.tensor import Tensor, dtype_of, to_array, wrap
+from pydl.tensor import Tensor, constant, dtype_of, to_array, wrap
 
 __all__ = [
     "SeedGenerator",
@@ -114,7 +114,7 @@ def _ticket(who: str, seed: Any) -> np.ndarray:
         return _global.next()
     if isinstance(seed, SeedGenerator):
         return seed.next()
-    return np.array([_checked_seed(who, seed), _INTEGER_SEED, 0], np.uint64)
+    return constant(np.array([_checked_seed(who, seed), _INTEGER_SEED, 0], np.uint64))
 
 
 def _float64(who: str, dtype: Any) -> bool:
@@ -341,7 +341,7 @@ def _dropout(
 ) -> np.ndarray:
     if noise_shape is None:
         return _core.dropout(x, ticket, rate)
-    return _core.multiply(x, _core.dropout(np.ones(noise_shape, x.dtype), ticket, rate))
+    return _core.multiply(x, _core.dropout(constant(np.ones(noise_shape, x.dtype)), ticket, rate))
 
 
 @_dropout.gradient

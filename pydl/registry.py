@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from pydl import config as settings
+
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Configurable")
 
@@ -216,6 +218,13 @@ class Configurable:
     `get_config` reads each argument back from the attribute of the same name; a class that stores
     an argument elsewhere overrides it.
     """
+
+    _recorded = True  # whether recorded steps depend on its public attributes
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if self._recorded and name[0] != "_":
+            settings.changed()
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments as plain data, so that `from_config` makes a copy.

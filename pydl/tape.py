@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pydl.autograd import add_gradients, check_not_nested, gradients, recording_for_gradient
-from pydl.tensor import Tensor, to_array, wrap
+from pydl.tensor import Tensor, constant, to_array, wrap
 
 
 def _flatten(nest: Any) -> list[Any]:
@@ -59,7 +59,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
             sources = [leaf for i in numbers for leaf in _flatten(arguments[i])]
             found = gradients(value, sources)
         zeros = [
-            g if g is not None else wrap(np.zeros(s.shape, s.dtype))
+            g if g is not None else wrap(constant(np.zeros(s.shape, s.dtype)))
             for g, s in zip(found, sources, strict=True)
         ]
         each = iter(zeros)

@@ -37,6 +37,15 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # was changed after an operation saved it.
 tick: Callable[[], int] = _core.tick
 
+# Says that an array made while a plan records holds the same values at each step; returns it.
+constant: Callable[[np.ndarray], np.ndarray] = _core.constant
+
+
+def host_read(who: str) -> None:
+    """Notes that the host is about to read or write values, which a plan cannot repeat."""
+    if _core.recording_plan():
+        _core.fail_recording(f"{who} works on the host")
+
 
 class _Leaf:
     """The `_node` of a tensor that wants a gradient and was not computed from others."""
@@ -91,9 +100,10 @@ def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
                 f"{who}: nested sequences must have equal lengths ({error}); "
                 "pad the shorter ones first"
             ) from None
-        if dtype is None and array.dtype == np.float64 and not isinstance(value, np.generic):
-            if not hasattr(value, "__array__"):
+        if not hasattr(value, "__array__"):  # Python numbers, which do not change
+            if dtype is None and array.dtype == np.float64:
                 array = array.astype(config.floatx())
+            constant(array)
     if dtype is not None:
         wanted = dtype_of(dtype, who)
         if array.dtype.kind not in "biuf":
@@ -234,16 +244,19 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory with this tensor."""
+        host_read("Tensor.numpy")
         return self.data
 
     def item(self) -> Any:
         """The only element as a Python number; ValueError where there is not exactly one."""
         if self.data.size != 1:
             raise ValueError(f"item: needs a tensor of one element, got shape {self.shape}")
+        host_read("Tensor.item")
         return self.data.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
+        host_read("Tensor.tolist")
         return self.data.tolist()
 
     def __len__(self) -> int:
@@ -262,15 +275,17 @@ class Tensor:
             raise ValueError(
                 f"the truth of a tensor of shape {self.shape} is ambiguous; use any() or all()"
             )
-        return bool(self.data.item())
+        return bool(self.item())
 
     def __index__(self) -> int:
+        host_read("Tensor.__index__")
         return self.data.__index__()
 
     def __hash__(self) -> int:
         return id(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        host_read("NumPy")
         if dtype is not None and np.dtype(dtype) != self.data.dtype:
             if copy is False:
                 raise ValueError(f"{self.dtype} as {np.dtype(dtype)} needs a copy")
@@ -278,9 +293,11 @@ class Tensor:
         return self.data.copy() if copy else self.data
 
     def __buffer__(self, flags: int) -> memoryview:
+        host_read("a buffer")
         return memoryview(self.data)  # type: ignore[arg-type]
 
     def __dlpack__(self, **options: Any) -> Any:
+        host_read("DLPack")
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -300,6 +317,7 @@ class Tensor:
         return details + (", requires_grad=True" if self.requires_grad else "")
 
     def __repr__(self) -> str:
+        host_read("printing")
         prefix = f"{type(self).__name__}("
         text = np.array2string(self.data, separator=", ", prefix=prefix)
         if self.data.size == 0:
@@ -394,6 +412,7 @@ class Variable(Tensor):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self.requires_grad = value
+        config.changed()
 
     @property
     def value(self) -> Variable:
@@ -401,7 +420,12 @@ class Variable(Tensor):
         return self
 
     def _checked(self, value: Any, who: str) -> np.ndarray:
-        array = np.asarray(value) if not isinstance(value, Tensor) else value.data
+        if isinstance(value, Tensor):
+            array = value.data
+        else:
+            array = np.asarray(value)
+            if not hasattr(value, "__array__"):
+                constant(array)
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{who}: needs numbers, got an array of {array.dtype}")
         if array.shape != self.shape and array.ndim:
@@ -411,29 +435,47 @@ class Variable(Tensor):
             )
         return array
 
-    def assign(self, value: Any) -> Variable:
-        """Sets the values; not recorded. ValueError where the shape differs."""
-        np.copyto(
-            self.data,
-            self._checked(value, "assign"),
-            casting="same_kind" if (self.data.dtype.kind != "f") else "unsafe",
-        )
+    def _change(self, who: str, value: Any, kernel: Any, host: Any) -> Variable:
+        """Sets the values to those of `kernel(value)`, or `host(value)` for dtypes without one."""
+        array = self._checked(value, who)
+        data = self.data
+        if array.dtype != data.dtype and data.dtype in _FLOATS and not hasattr(value, "dtype"):
+            array = constant(array.astype(data.dtype))
+        if array.ndim != data.ndim:
+            array = np.broadcast_to(array, data.shape)
+        if array.dtype != data.dtype or kernel(array) is None:
+            host_read(who)
+            host(array)
         self.changed_in_place()
         return self
+
+    def assign(self, value: Any) -> Variable:
+        """Sets the values; not recorded. ValueError where the shape differs."""
+        casting: Any = "unsafe" if self.data.dtype.kind == "f" else "same_kind"
+        return self._change(
+            "assign",
+            value,
+            lambda array: _core.copy(array, self.data),
+            lambda array: np.copyto(self.data, array, casting=casting),
+        )
 
     def assign_add(self, value: Any) -> Variable:
         """Adds `value` in place; not recorded."""
-        array = self._checked(value, "assign_add")
-        np.add(self.data, array, out=self.data, casting="same_kind")
-        self.changed_in_place()
-        return self
+        return self._change(
+            "assign_add",
+            value,
+            lambda array: _core.add(self.data, array, self.data),
+            lambda array: np.add(self.data, array, out=self.data, casting="same_kind"),
+        )
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtracts `value` in place; not recorded."""
-        array = self._checked(value, "assign_sub")
-        np.subtract(self.data, array, out=self.data, casting="same_kind")
-        self.changed_in_place()
-        return self
+        return self._change(
+            "assign_sub",
+            value,
+            lambda array: _core.subtract(self.data, array, self.data),
+            lambda array: np.subtract(self.data, array, out=self.data, casting="same_kind"),
+        )
 
     def __reduce__(self) -> Any:
         return Variable, (self.data, self.trainable, None, self.name)

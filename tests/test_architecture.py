@@ -16,7 +16,7 @@ LAYERS = [
     ["_core", "_loader"],
     ["config", "check"],
     ["tensor"],
-    ["autograd", "tape"],
+    ["autograd", "tape", "function"],
     ["ops", "random"],
     ["testing"],
     ["registry"],

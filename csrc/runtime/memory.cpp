@@ -162,4 +162,56 @@ MemoryStats memory_stats() {
   return k.stats;
 }
 
+Pool::~Pool() {
+  for (auto [block, bytes] : blocks_) pydl::release(block, bytes);
+}
+
+void* Pool::allocate(size_t bytes) {
+  const std::lock_guard hold(mutex_);
+  if (bytes > PTRDIFF_MAX - kHuge) throw std::bad_alloc();
+  const size_t size = size_class(bytes).bytes;
+  void* p;
+  if (auto it = free_.find(size); it != free_.end()) {
+    p = it->second;
+    free_.erase(it);
+  } else {
+    blocks_.reserve(blocks_.size() + 1);
+    p = pydl::allocate(size);
+    blocks_.emplace_back(p, size);
+    bytes_ += size;
+  }
+  ++in_use_;
+  requested_ += size;
+  return p;
+}
+
+void Pool::release(void* block, size_t bytes) {
+  if (!block) return;
+  const std::lock_guard hold(mutex_);
+  free_.emplace(size_class(bytes).bytes, block);
+  --in_use_;
+}
+
+ptrdiff_t Pool::blocks_in_use() const {
+  const std::lock_guard hold(mutex_);
+  return in_use_;
+}
+
+size_t Pool::bytes() const {
+  const std::lock_guard hold(mutex_);
+  return bytes_;
+}
+
+size_t Pool::requested() const {
+  const std::lock_guard hold(mutex_);
+  return requested_;
+}
+
+namespace {
+thread_local Pool* t_pool = nullptr;
+}  // namespace
+
+Pool* thread_pool() { return t_pool; }
+void set_thread_pool(Pool* pool) { t_pool = pool; }
+
 }  // namespace pydl

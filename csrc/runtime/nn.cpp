@@ -43,17 +43,6 @@ constexpr ptrdiff_t kMergeGrain = 64;  // strips
 
 int integer_bytes(const View& v) { return item_size(v.dtype); }
 
-// The first label outside [0, classes), -1 if there is none. As unsigned numbers the negative ones
-// are large.
-template <class T>
-ptrdiff_t find_bad_label(const View& labels, ptrdiff_t classes) {
-  const T* p = reinterpret_cast<const T*>(labels.data);
-  const ptrdiff_t n = labels.size();
-  for (ptrdiff_t i = 0; i < n; ++i)
-    if (uint64_t(int64_t(p[i])) >= uint64_t(classes)) return i;
-  return -1;
-}
-
 // Calls f(T()) with the integer type of a dtype.
 template <class F>
 auto with_integer(DType dtype, F f) {
@@ -77,9 +66,49 @@ auto with_integer(DType dtype, F f) {
   }
 }
 
-template <class T>
-std::string integer_text(const View& v, ptrdiff_t i) {
-  return std::to_string(reinterpret_cast<const T*>(v.data)[i]);
+// Integers that must lie in [low, high).
+struct RangeArgs {
+  char who[40];
+  DType dtype;
+  const void* values;
+  ptrdiff_t count;
+  int64_t low, high;
+
+  RangeArgs(const char* name, const View& v, int64_t low, int64_t high)
+      : dtype(v.dtype), values(v.data), count(v.size()), low(low), high(high) {
+    std::strncpy(who, name, sizeof who - 1)[sizeof who - 1] = 0;
+  }
+};
+
+// Calls f(text of the value, its position) for the first integer out of range.
+template <class F>
+void find_out_of_range(const RangeArgs& a, F f) {
+  with_integer(a.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* p = static_cast<const T*>(a.values);
+    const auto span = uint64_t(a.high - a.low);
+    for (ptrdiff_t i = 0; i < a.count; ++i)  // as unsigned numbers those below are large
+      if (uint64_t(int64_t(p[i])) - uint64_t(a.low) >= span) f(std::to_string(p[i]), i);
+  });
+}
+
+void labels_in_range(const void* args) {
+  const auto& a = *static_cast<const RangeArgs*>(args);
+  find_out_of_range(a, [&](const std::string& value, ptrdiff_t i) {
+    const std::string classes = std::to_string(a.high);
+    throw std::invalid_argument(std::string(a.who) + ": label " + value + " at position " +
+                                std::to_string(i) + " is outside of [0, " + classes +
+                                "), the range of " + classes + " classes");
+  });
+}
+
+void indices_in_range(const void* args) {
+  const auto& a = *static_cast<const RangeArgs*>(args);
+  find_out_of_range(a, [&](const std::string& value, ptrdiff_t i) {
+    throw std::out_of_range(std::string(a.who) + ": index " + value + " at position " +
+                            std::to_string(i) + " is out of range for an axis of length " +
+                            std::to_string(a.high));
+  });
 }
 
 struct ColumnSums {
@@ -121,15 +150,7 @@ void softmax_grad(const View& g, const View& y, bool log, const View& dx) {
 }
 
 void check_labels(const char* who, const View& labels, ptrdiff_t classes) {
-  with_integer(labels.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const ptrdiff_t i = find_bad_label<T>(labels, classes);
-    if (i >= 0)
-      throw std::invalid_argument(std::string(who) + ": label " + integer_text<T>(labels, i) +
-                                  " at position " + std::to_string(i) + " is outside of [0, " +
-                                  std::to_string(classes) + "), the range of " +
-                                  std::to_string(classes) + " classes");
-  });
+  check(labels_in_range, RangeArgs(who, labels, 0, classes));
 }
 
 void sparse_cross_entropy(const View& labels, const View& logits, const View& loss,
@@ -243,16 +264,7 @@ void layer_norm_grad(const View& g, const View& x, ptrdiff_t n, const View& mean
 }
 
 void check_indices(const char* who, const View& index, ptrdiff_t n) {
-  with_integer(index.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* p = reinterpret_cast<const T*>(index.data);
-    const ptrdiff_t count = index.size();
-    for (ptrdiff_t i = 0; i < count; ++i)
-      if (int64_t(p[i]) < -n || int64_t(p[i]) >= n)
-        throw std::out_of_range(std::string(who) + ": index " + integer_text<T>(index, i) +
-                                " at position " + std::to_string(i) +
-                                " is out of range for an axis of length " + std::to_string(n));
-  });
+  check(indices_in_range, RangeArgs(who, index, -n, n));
 }
 
 void take(const View& x, const View& index, int axis, const View& out) {

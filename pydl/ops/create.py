@@ -8,7 +8,7 @@ import numpy as np
 
 from pydl import check, config
 from pydl.ops.promote import as_tensor
-from pydl.tensor import Tensor, dtype_of, to_array, wrap
+from pydl.tensor import Tensor, constant, dtype_of, to_array, wrap
 
 
 def _dtype(who: str, dtype: Any) -> np.dtype[Any]:
@@ -23,17 +23,17 @@ def zeros(shape: Any, dtype: Any = None) -> Tensor:
     Tensor([[0., 0.],
             [0., 0.]])
     """
-    return wrap(np.zeros(check.shape("zeros", shape), _dtype("zeros", dtype)))
+    return wrap(constant(np.zeros(check.shape("zeros", shape), _dtype("zeros", dtype))))
 
 
 def ones(shape: Any, dtype: Any = None) -> Tensor:
     """Ones of a shape; `config.floatx()` by default."""
-    return wrap(np.ones(check.shape("ones", shape), _dtype("ones", dtype)))
+    return wrap(constant(np.ones(check.shape("ones", shape), _dtype("ones", dtype))))
 
 
 def empty(shape: Any, dtype: Any = None) -> Tensor:
     """A tensor of a shape with arbitrary values; `config.floatx()` by default."""
-    return wrap(np.empty(check.shape("empty", shape), _dtype("empty", dtype)))
+    return wrap(constant(np.empty(check.shape("empty", shape), _dtype("empty", dtype))))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
@@ -46,7 +46,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     value = to_array(fill_value, dtype, "full")
     if value.ndim:
         raise ValueError(f"full: fill_value must be one number, got shape {value.shape}")
-    return wrap(np.full(check.shape("full", shape), value))
+    filled = np.full(check.shape("full", shape), value)
+    return wrap(constant(filled) if isinstance(fill_value, (int, float)) else filled)
 
 
 def zeros_like(x: Any, /, dtype: Any = None) -> Tensor:
@@ -77,7 +78,8 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
     """Ones on the k-th diagonal of an n_rows x n_cols matrix, zeros elsewhere."""
     shape = check.shape("eye", (n_rows, n_rows if n_cols is None else n_cols))
     rows, columns = shape
-    return wrap(np.eye(rows, columns, k=check.integer("eye", "k", k), dtype=_dtype("eye", dtype)))
+    ones = np.eye(rows, columns, k=check.integer("eye", "k", k), dtype=_dtype("eye", dtype))
+    return wrap(constant(ones))
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
@@ -96,7 +98,8 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None) ->
         dtype = config.floatx() if floats else np.int64
     length = int(max(0, np.ceil((stop - start) / step)))
     check.shape("arange", length)
-    return wrap(np.arange(start, stop, step).astype(dtype_of(dtype, "arange"), copy=False))
+    values = np.arange(start, stop, step).astype(dtype_of(dtype, "arange"), copy=False)
+    return wrap(constant(values))
 
 
 def linspace(
@@ -110,18 +113,18 @@ def linspace(
     """
     (n,) = check.shape("linspace", num)
     values = np.linspace(start, stop, n, endpoint=endpoint)
-    return wrap(values.astype(_dtype("linspace", dtype)))
+    return wrap(constant(values.astype(_dtype("linspace", dtype))))
 
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:
     """The matrix (or stack of matrices) x with zeros above the k-th diagonal."""
-    return as_tensor(x, "tril") * np.tri(*_matrix("tril", x), k, dtype=as_tensor(x).dtype)
+    return as_tensor(x, "tril") * constant(np.tri(*_matrix("tril", x), k, dtype=as_tensor(x).dtype))
 
 
 def triu(x: Any, /, *, k: int = 0) -> Tensor:
     """The matrix (or stack of matrices) x with zeros below the k-th diagonal."""
     mask = 1 - np.tri(*_matrix("triu", x), k - 1)
-    return as_tensor(x, "triu") * mask.astype(as_tensor(x).dtype)
+    return as_tensor(x, "triu") * constant(mask.astype(as_tensor(x).dtype))
 
 
 def _matrix(who: str, x: Any) -> tuple[int, int]:

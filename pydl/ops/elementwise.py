@@ -12,7 +12,7 @@ from pydl.autograd import op
 from pydl.ops.factory import binary, unary
 from pydl.ops.promote import FLOATS, as_tensor, cast, is_weak, promote, result_type
 from pydl.ops.unbroadcast import unbroadcast
-from pydl.tensor import Tensor, dtype_of, to_array, wrap
+from pydl.tensor import Tensor, constant, dtype_of, to_array, wrap
 
 __all__ = [
     "abs",
@@ -287,7 +287,7 @@ def where(condition: Any, a: Any, b: Any, /) -> Tensor:
 
 
 def _strong(x: Any, dtype: Any) -> Tensor:
-    return wrap(np.asarray(x, dtype)) if is_weak(x) else as_tensor(x, "where")
+    return wrap(constant(np.asarray(x, dtype))) if is_weak(x) else as_tensor(x, "where")
 
 
 @op(saves=())

@@ -11,7 +11,7 @@ from pydl import _core
 from pydl.autograd import Node, define_gradient, recording
 from pydl.ops.promote import FLOATS, cast, is_weak, promote
 from pydl.ops.unbroadcast import unbroadcast
-from pydl.tensor import Tensor, to_array, wrap
+from pydl.tensor import Tensor, constant, to_array, wrap
 
 TABLE: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.ops}
 _INDEX = {
@@ -172,4 +172,4 @@ def as_operand(x: Any, y: np.ndarray, who: str) -> Tensor:
     """What a node keeps of an operand: the tensor, or a constant of the result's dtype."""
     if isinstance(x, Tensor):
         return x
-    return wrap(np.asarray(x, y.dtype) if is_weak(x) else to_array(x, None, who))
+    return wrap(constant(np.asarray(x, y.dtype)) if is_weak(x) else to_array(x, None, who))

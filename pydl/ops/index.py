@@ -11,7 +11,7 @@ from pydl.autograd import op
 from pydl.ops.create import _dtype
 from pydl.ops.promote import FLOATS, as_tensor
 from pydl.ops.shape import _index, contiguous, moveaxis, reshape
-from pydl.tensor import Tensor, to_array, wrap
+from pydl.tensor import Tensor, constant, host_read, to_array, wrap
 
 
 def _positions(who: str, indices: Any, n: int) -> np.ndarray:
@@ -28,6 +28,15 @@ def _positions(who: str, indices: Any, n: int) -> np.ndarray:
                 f"for an axis of length {n}"
             )
     return array
+
+
+def _indices(who: str, indices: Any, n: int) -> np.ndarray:
+    """Checked positions on an axis of length n, as kernels take them; negative ones may stay."""
+    return _as_index(_positions(who, indices, n))
+
+
+def _as_index(array: np.ndarray) -> np.ndarray:
+    return contiguous(array if array.dtype in (np.int32, np.int64) else array.astype(np.int64))
 
 
 @op(saves=())
@@ -58,9 +67,7 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
         x, axis = reshape(x, (x.size,)), 0
     axis = check.axis("take", axis, x.ndim, x.shape)
     n = x.shape[axis]
-    index = _positions("take", indices, n)
-    index = np.ascontiguousarray(np.where(index < 0, index + n, index), np.int64)
-    return _take(x, index.reshape(np.shape(indices)), axis)
+    return _take(x, _indices("take", indices, n), axis)
 
 
 def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
@@ -100,8 +107,7 @@ def scatter_add(x: Any, indices: Any, updates: Any, /) -> Tensor:
     """
     x, updates = as_tensor(x, "scatter_add"), as_tensor(updates, "scatter_add")
     n = x.shape[0] if x.ndim else 0
-    positions = _positions("scatter_add", indices, n)
-    positions = np.ascontiguousarray(np.where(positions < 0, positions + n, positions), np.int64)
+    positions = _indices("scatter_add", indices, n)
     if updates.shape != positions.shape + x.shape[1:]:
         raise ValueError(
             f"scatter_add: updates must have shape {positions.shape + x.shape[1:]}, "
@@ -119,9 +125,10 @@ def segment_sum(data: Any, segment_ids: Any, /, num_segments: int | None = None)
     """
     data = as_tensor(data, "segment_sum")
     ids = to_array(segment_ids, None, "segment_sum")
+    host_read("segment_sum")  # looks at the ids
     if num_segments is None:
         num_segments = int(ids.max()) + 1 if ids.size else 0
-    zeros = wrap(np.zeros((num_segments, *data.shape[ids.ndim :]), data.dtype))
+    zeros = wrap(constant(np.zeros((num_segments, *data.shape[ids.ndim :]), data.dtype)))
     if ids.size and int(ids.min()) < 0:
         raise ValueError(f"segment_sum: ids must not be negative, got {int(ids.min())}")
     return scatter_add(zeros, ids, data)
@@ -141,8 +148,8 @@ def one_hot(x: Any, num_classes: int, /, axis: int = -1, dtype: Any = None) -> T
     (n,) = check.shape("one_hot", num_classes)
     axis = check.axis("one_hot", axis, labels.ndim + 1)
     wanted = _dtype("one_hot", dtype)
-    y = _core.one_hot(np.ascontiguousarray(labels, np.int64), n, np.empty(0, wanted))
-    return wrap(np.ascontiguousarray(np.moveaxis(y, -1, axis)))
+    y = _core.one_hot(_as_index(labels), n, constant(np.empty(0, wanted)))
+    return wrap(contiguous(np.moveaxis(y, -1, axis)))
 
 
 def sequence_mask(lengths: Any, maxlen: int | None = None) -> Tensor:
@@ -155,6 +162,7 @@ def sequence_mask(lengths: Any, maxlen: int | None = None) -> Tensor:
     """
     array = _positions("sequence_mask", lengths, 2**62)
     if maxlen is None:
+        host_read("sequence_mask without maxlen")
         maxlen = int(array.max()) if array.size else 0
     return wrap(np.arange(maxlen) < array[..., None])
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pydl import _core, config
-from pydl.tensor import Tensor, to_array
+from pydl.tensor import Tensor, constant, to_array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -63,7 +63,7 @@ def promote(who: str, operands: tuple[Any, ...], to_float: bool = False) -> list
             continue
         if dtype.kind in "iu" and not np.iinfo(dtype).min <= x <= np.iinfo(dtype).max:
             raise ValueError(f"{who}: the number {x} does not fit {dtype}")
-        arrays.append(np.asarray(x, dtype))
+        arrays.append(constant(np.asarray(x, dtype)))
     return arrays
 
 

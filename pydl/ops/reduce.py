@@ -15,7 +15,7 @@ import numpy as np
 
 from pydl import _core, check, config
 from pydl.autograd import op
-from pydl.ops.create import arange, ones_like, zeros_like
+from pydl.ops.create import ones_like, zeros_like
 from pydl.ops.elementwise import astype, divide, equal, exp, multiply, subtract, where
 from pydl.ops.promote import FLOATS, cast
 from pydl.ops.shape import (
@@ -223,7 +223,8 @@ def _to_first(position: Any, g: Tensor, x: Tensor, axis: Any, keepdims: bool) ->
     if x.size == 0:
         return zeros_like(x)
     rows, back = _as_rows("max", x, axis)
-    hit = equal(position(rows, axis=1, keepdims=True), arange(rows.shape[1]))
+    n = rows.shape[1]
+    hit = equal(wrap(_core.one_hot(position(rows, axis=1).data, n, rows.data)), 1)
     return back(where(hit, reshape(g, (rows.shape[0], 1)), 0.0))
 
 

@@ -13,12 +13,17 @@ from pydl.autograd import op, recording
 from pydl.ops.elementwise import astype
 from pydl.ops.promote import as_tensor, cast, result_type
 from pydl.ops.unbroadcast import unbroadcast
-from pydl.tensor import MAX_DIMS, Tensor, to_array, wrap
+from pydl.tensor import MAX_DIMS, Tensor, constant, host_read, to_array, wrap
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
     """The array itself if it is C-contiguous, else a copy that is."""
     return array if array.flags.c_contiguous else _core.copy(array)
+
+
+def filled(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> np.ndarray:
+    """A new array of one value, written by a kernel."""
+    return _core.copy(np.broadcast_to(constant(np.asarray(value, dtype)), shape))
 
 
 def _same_size(who: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
@@ -251,7 +256,14 @@ def broadcast_arrays(*arrays: Any) -> list[Tensor]:
 
 @op(variadic=True, saves=())
 def _concat(arrays: list[np.ndarray], /, axis: int) -> np.ndarray:
-    return np.concatenate(arrays, axis)
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(a.shape[axis] for a in arrays)
+    y, start = _core.empty(tuple(shape), arrays[0]), 0
+    for a in arrays:
+        stop = start + a.shape[axis]
+        _core.copy(a, y[(slice(None),) * axis + (slice(start, stop),)])
+        start = stop
+    return y
 
 
 @_concat.gradient
@@ -344,16 +356,20 @@ def unstack(x: Any, /, axis: int = 0) -> tuple[Tensor, ...]:
     return tuple(_slice(x, (slice(None),) * axis + (i,)) for i in range(x.shape[axis]))
 
 
-@op(saves=(), view=True)
-def _slice(x: np.ndarray, /, key: Any) -> np.ndarray:
+def _slice_array(x: np.ndarray, key: Any) -> np.ndarray:
     # an ellipsis at the end keeps an array without axes from becoming a NumPy scalar
     return x[key] if Ellipsis in key else x[(*key, ...)]
 
 
+@op(saves=(), view=True)
+def _slice(x: np.ndarray, /, key: Any) -> np.ndarray:
+    return _slice_array(x, key)
+
+
 @_slice.gradient
 def _(g: Tensor, y: Any, x: Tensor, key: Any) -> Any:
-    dx = np.zeros(x.shape, g.dtype)
-    dx[key] = g.data
+    dx = filled(x.shape, 0, g.dtype)
+    _core.copy(g.data, _slice_array(dx, key))
     return (wrap(dx),)
 
 
@@ -427,13 +443,19 @@ def roll(x: Any, shift: Any, /, axis: Any = None) -> Tensor:
 
 @op(saves=())
 def _pad(x: np.ndarray, /, widths: Any, value: float) -> np.ndarray:
-    return np.pad(x, widths, constant_values=value) if x.ndim else x.copy()
+    sizes = tuple(before + n + after for (before, after), n in zip(widths, x.shape, strict=True))
+    y = filled(sizes, value, x.dtype)
+    _core.copy(x, _slice_array(y, _inside(widths, x.shape)))
+    return y
+
+
+def _inside(widths: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(before, before + n) for (before, _), n in zip(widths, shape, strict=True))
 
 
 @_pad.gradient
 def _(g: Tensor, y: Any, x: Tensor, widths: Any, value: float) -> Any:
-    key = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
-    return (wrap(g.data[key]),)
+    return (wrap(_slice_array(g.data, _inside(widths, x.shape))),)
 
 
 def pad(x: Any, pad_width: Any, /, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
@@ -522,6 +544,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         )
     if not x.data.flags.writeable:
         raise ValueError("x[key] = value: the memory of x is read-only; use copy() first")
+    host_read("x[key] = value")
     plain, _ = _plain_key(key)
     source = value if isinstance(value, (bool, int, float)) else to_array(value, None, "setitem")
     if isinstance(source, np.ndarray):

@@ -1,0 +1,60 @@
+// A plan: the launches of one training step, recorded once and repeated without Python.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/memory.h"
+#include "table.h"
+
+namespace pydl {
+
+// Throws where what `args` describes does not hold; see `check` in runtime/launch.h.
+using CheckFn = void (*)(const void* args);
+
+// While it records, every launch of its thread is appended to it as well as run, and temporaries
+// come from its pool, so that their addresses stay good. Memory that is freed while it records is
+// used again by later launches: reference counts plan the buffers.
+class Plan {
+ public:
+  Plan() : pool_(std::make_shared<Pool>()) {}
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  void begin();  // records the launches of this thread until `end`
+  void end();
+
+  void append(RangeFn fn, const void* args, size_t bytes, ptrdiff_t items, ptrdiff_t grain);
+  void append(CheckFn fn, const void* args, size_t bytes);
+
+  // Repeats everything `steps` times, or until `seconds` are over; the number of steps done.
+  ptrdiff_t run(ptrdiff_t steps, double seconds) const;
+
+  // Nanoseconds of each launch, the least of `times` runs.
+  std::vector<double> profile(ptrdiff_t times) const;
+
+  const std::shared_ptr<Pool>& pool() const { return pool_; }
+  ptrdiff_t launches() const { return ptrdiff_t(starts_.size()); }
+
+ private:
+  struct Head {
+    RangeFn fn;  // null: a check
+    CheckFn check;
+    ptrdiff_t items, grain;
+    size_t bytes;  // with the arguments that follow
+  };
+  void append(const Head& head, const void* args, size_t bytes);
+  void run_one(const std::byte* at) const;
+
+  std::shared_ptr<Pool> pool_;
+  std::vector<size_t> starts_;
+  std::vector<std::byte> code_;
+};
+
+// The plan that this thread records, or null.
+Plan* recording_plan();
+
+}  // namespace pydl

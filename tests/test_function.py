@@ -1,0 +1,452 @@
+"""Recorded functions: the same bits as eager ones, and every hazard of recording."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pydl
+from pydl import _core
+from pydl.function import Function
+
+
+def bits(x: Any) -> bytes:
+    return np.asarray(x).tobytes()
+
+
+def recorded(f: Any, *args: Any) -> Function:
+    """f after enough calls that it must be replayed."""
+    function = pydl.function(f)
+    for _ in range(3):
+        function(*args)
+    assert not function.failure, function.failure
+    assert len(function.plans) == 1
+    return function
+
+
+def stays_eager(f: Any, *args: Any, reason: str) -> None:
+    """f gives right results although it cannot be recorded, warns once and says where."""
+    function = pydl.function(f)
+    first = function(*args)
+    with pytest.warns(UserWarning, match=reason) as caught:
+        second = function(*args)
+    if "kept elsewhere" not in reason and "gradient" not in reason and "returns" not in reason:
+        assert "test_function.py" in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        third = function(*args)
+    assert not function.plans
+    for y in (second, third):
+        np.testing.assert_array_equal(np.asarray(y), np.asarray(first))
+
+
+def test_equal_bits_and_fresh_results() -> None:
+    f = lambda a, b: (pydl.tanh(a @ b) + 1.5, {"sum": pydl.sum(a * b)})  # noqa: E731
+    function = pydl.function(f)
+    kept = []
+    for i in range(6):
+        a, b = (pydl.random.normal((7, 7), seed=10 * i + j) for j in range(2))
+        y, d = function(a, b)
+        want, want_d = f(a, b)
+        assert bits(y) == bits(want) and bits(d["sum"]) == bits(want_d["sum"])
+        kept.append((y, want))
+    for y, want in kept:  # results are copies, which later calls leave alone
+        assert bits(y) == bits(want)
+    assert len(function.plans) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_training_equals_eager(threads: int) -> None:
+    before = pydl.config.get_num_threads()
+    pydl.config.set_num_threads(threads)
+    try:
+        found = []
+        for wrapper in (lambda f: f, pydl.function):
+            pydl.random.set_random_seed(3)
+            w = pydl.Variable(pydl.random.normal((20, 30)))
+            v = pydl.Variable(pydl.random.normal((30, 4)))
+            optimizer = pydl.optimizers.Adam(0.01, clipnorm=1.0)
+
+            def step(x: Any, y: Any, w: Any = w, v: Any = v, optimizer: Any = optimizer) -> Any:
+                with pydl.GradientTape() as tape:
+                    h = pydl.random.dropout(pydl.relu(x @ w), 0.3)
+                    loss = pydl.mean((h @ v - y) ** 2)
+                optimizer.apply_gradients(zip(tape.gradient(loss, [w, v]), [w, v], strict=True))
+                return loss
+
+            f = wrapper(step)
+            losses = []
+            for i in range(100):
+                x = pydl.random.normal((64, 20), seed=i)
+                losses.append(bits(f(x, pydl.random.normal((64, 4), seed=1000 + i))))
+            found.append((losses, bits(w), bits(v)))
+        assert found[0] == found[1]
+    finally:
+        pydl.config.set_num_threads(before)
+
+
+def test_keys() -> None:
+    function = pydl.function(lambda x, power=2: x**power)
+    for n in (3, 4):
+        for _ in range(3):
+            x = pydl.random.normal((n,))
+            assert bits(function(x)) == bits(x * x)
+            assert bits(function(x, power=3)) == bits(x**3)
+    assert len(function.plans) == 4
+    x64 = pydl.ones((3,), dtype="float64")
+    assert function(x64).dtype == np.float64
+
+
+def test_arrays_lists_and_dictionaries() -> None:
+    function = recorded(
+        lambda pair, named: pair[0] + named["b"], [np.ones(3, np.float32), 1], {"b": pydl.ones(3)}
+    )
+    y = function([np.full(3, 5, np.float32), 1], {"b": pydl.ones(3)})
+    np.testing.assert_array_equal(y.numpy(), [6, 6, 6])
+
+
+def test_same_tensor_twice_and_views() -> None:
+    function = recorded(lambda a, b: a - 2 * b, pydl.ones((4,)), pydl.ones((4,)))
+    x = pydl.arange(8, dtype="float32")
+    np.testing.assert_array_equal(function(x[:4], x[:4]).numpy(), -x[:4].numpy())
+    np.testing.assert_array_equal(function(x[::2], x[::-2]).numpy(), x[::2] - 2 * x[::-2])
+
+
+def test_variables_are_read_at_each_call() -> None:
+    v = pydl.Variable([1.0, 2.0])
+    function = recorded(lambda x: pydl.stop_gradient(x * v), pydl.ones(2))
+    v.assign([5.0, 6.0])
+    np.testing.assert_array_equal(function(pydl.ones(2)).numpy(), [5, 6])
+
+
+def test_assign_is_part_of_it() -> None:
+    v, w = pydl.Variable([0.0, 0.0]), pydl.Variable(np.zeros(2, np.float32))
+
+    def f(x: Any) -> None:
+        v.assign(x)
+        v.assign_add(x)
+        v.assign_sub([1.0, 1.0])
+        w.assign(3.0)
+
+    function = recorded(f, pydl.ones(2))
+    w.assign([7.0, 7.0])
+    function(pydl.tensor([10.0, 20.0]))
+    np.testing.assert_array_equal(v.numpy(), [19, 39])
+    np.testing.assert_array_equal(w.numpy(), [3, 3])
+
+
+def test_random_numbers_go_on() -> None:
+    def draw() -> Any:
+        return pydl.random.uniform((3,)), pydl.random.dropout(pydl.ones((50,)), 0.5)
+
+    pydl.random.set_random_seed(5)
+    want = [draw() for _ in range(6)]
+    pydl.random.set_random_seed(5)
+    function = pydl.function(draw)
+    for expected in want:
+        for y, e in zip(function(), expected, strict=True):
+            assert bits(y) == bits(e)
+
+
+def test_labels_are_checked_at_each_call() -> None:
+    x = pydl.random.normal((4, 3))
+    function = recorded(
+        lambda t: pydl.sparse_categorical_crossentropy_with_logits(t, x), np.array([0, 1, 2, 0])
+    )
+    with pytest.raises(ValueError, match="label 3 at position 1 is outside of"):
+        function(np.array([0, 3, 2, 0]))
+    table = pydl.random.normal((5, 2))
+    take = recorded(lambda i: pydl.take(table, i, axis=0), np.array([0, 4]))
+    with pytest.raises(IndexError, match="index 5 at position 0"):
+        take(np.array([5, 0]))
+    assert bits(take(np.array([1, -1]))) == bits(table.numpy()[[1, -1]])
+
+
+def test_trainable_changes_the_plan() -> None:
+    v = pydl.Variable([1.0])
+
+    def f() -> Any:
+        with pydl.GradientTape() as tape:
+            y = v * 2.0
+        g = tape.gradient(y, v)
+        return pydl.zeros(1) if g is None else g
+
+    function = pydl.function(f)
+    for _ in range(3):
+        assert function().item() == 2
+    v.trainable = False
+    for _ in range(3):
+        assert function().item() == 0
+
+
+def test_no_grad_is_part_of_the_key() -> None:
+    v = pydl.Variable([1.0])
+    function = pydl.function(lambda: pydl.stop_gradient(v * 2))
+    for _ in range(3):
+        function()
+        with pydl.no_grad():
+            function()
+    assert len(function.plans) == 2
+
+
+# what cannot be recorded
+
+X = pydl.tensor([1.0, 2.0, 3.0])
+
+
+def _branch(x: Any) -> Any:
+    return x + 1 if pydl.sum(x) > 0 else x
+
+
+def _item(x: Any) -> Any:
+    return x * pydl.max(x).item()
+
+
+def _number(x: Any) -> Any:
+    return x * float(pydl.max(x))
+
+
+def _array(x: Any) -> Any:
+    return x + np.sin(x.numpy())
+
+
+def _raw_data(x: Any) -> Any:
+    return x + pydl.tensor(np.sin((x * 2).data))
+
+
+def _sorted(x: Any) -> Any:
+    return pydl.sort(x) + 1
+
+
+def _assigned(x: Any) -> Any:
+    y = x * 1
+    y[0] = 5.0
+    return y
+
+
+def _printed(x: Any) -> Any:
+    repr(x * 2)
+    return x
+
+
+@pytest.mark.parametrize(
+    "f", [_branch, _item, _number, _array, _raw_data, _sorted, _assigned, _printed]
+)
+def test_host_work_stays_eager(f: Any) -> None:
+    stays_eager(f, X, reason="host|NumPy")
+
+
+def test_tensors_that_outlive_the_call() -> None:
+    kept: list[Any] = []
+
+    def f(x: Any) -> Any:
+        y = x * 2
+        kept.append(y)
+        return y + 1
+
+    stays_eager(f, X, reason="kept elsewhere")
+    assert [k.tolist() for k in kept] == [[2, 4, 6]] * 3
+
+
+def test_gradients_left_behind() -> None:
+    v = pydl.Variable([1.0, 2.0, 3.0])
+
+    def f(x: Any) -> Any:
+        pydl.sum(x * v).backward()
+        return x + 1
+
+    stays_eager(f, X, reason="kept elsewhere")
+    np.testing.assert_array_equal(v.grad.numpy(), 3 * X.numpy())
+
+
+def test_results_that_want_a_gradient() -> None:
+    v = pydl.Variable([1.0, 2.0, 3.0])
+    function = pydl.function(lambda x: x * v)
+    function(X)
+    with pydl.GradientTape() as tape, pytest.warns(UserWarning, match="wants a gradient"):
+        y = pydl.sum(function(X))
+    np.testing.assert_array_equal(tape.gradient(y, v).numpy(), X.numpy())
+    with pydl.GradientTape() as tape:
+        y = pydl.sum(function(X))
+    np.testing.assert_array_equal(tape.gradient(y, v).numpy(), X.numpy())
+
+
+def test_numpy_results() -> None:
+    stays_eager(lambda x: np.ones(2), X, reason="returns a NumPy array")
+
+
+def test_arguments_without_hash() -> None:
+    function = pydl.function(lambda x, s: x + len(s))
+    with pytest.warns(UserWarning, match="cannot be told"):
+        assert function(X, {1, 2}).tolist() == [3, 4, 5]
+
+
+def test_arguments_that_want_a_gradient() -> None:
+    function = pydl.function(lambda x: x * 2)
+    x = pydl.tensor([1.0], requires_grad=True)
+    with pytest.warns(UserWarning, match="wants a gradient"):
+        function(x).sum().backward()
+    assert x.grad.item() == 2
+
+
+def test_a_setting_changed_inside() -> None:
+    layer = pydl.layers.Dropout(0.5)
+
+    def f(x: Any) -> Any:
+        layer.rate = 0.5
+        return layer(x, training=False)
+
+    function = pydl.function(f)
+    for _ in range(4):  # each call drops the plan of the one before, and none is ever made
+        assert function(X).tolist() == X.tolist()
+    assert not function.plans
+
+
+def test_errors_leave_it_usable() -> None:
+    fails = [True]
+
+    def f(x: Any) -> Any:
+        y = x * 2
+        if fails[0]:
+            raise KeyError("no")
+        return y
+
+    function = pydl.function(f)
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            function(X)
+    fails[0] = False
+    for _ in range(3):
+        assert function(X).tolist() == [2, 4, 6]
+    assert not _core.recording_plan()
+    assert function.plans
+
+
+def test_run_eagerly_and_nesting() -> None:
+    calls = []
+    inner = pydl.function(lambda x: calls.append(1) or x * 2)
+
+    outer = pydl.function(lambda x: inner(x) + 1)
+    for _ in range(5):
+        assert outer(X).tolist() == [3, 5, 7]
+    assert len(outer.plans) == 1 and not inner.plans
+
+    eager = pydl.function(run_eagerly=True)(lambda x: calls.append(1) or x)
+    calls.clear()
+    for _ in range(5):
+        eager(X)
+    assert len(calls) == 5
+    with pytest.raises(TypeError, match="needs a function"):
+        pydl.function(3)
+
+
+def test_methods() -> None:
+    class Model:
+        def __init__(self, factor: float) -> None:
+            self.w = pydl.Variable([factor])
+
+        @pydl.function
+        def double(self, x: Any) -> Any:
+            return pydl.stop_gradient(x * self.w * 2)
+
+    a, b = Model(1.0), Model(10.0)
+    for _ in range(4):
+        assert a.double(X).tolist() == [2, 4, 6]
+        assert b.double(X).tolist() == [20, 40, 60]
+
+
+def test_threads_share_a_function() -> None:
+    function = pydl.function(lambda x: pydl.sum(pydl.tanh(x)) + x)
+    inputs = [pydl.random.normal((300,), seed=i) for i in range(8)]
+    want = [bits(pydl.sum(pydl.tanh(x)) + x) for x in inputs]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        wrong.extend(i for _ in range(50) if bits(function(inputs[i])) != want[i])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_many_kinds_of_arguments() -> None:
+    function = pydl.function(lambda x: x * 2)
+    for n in range(40):  # more kinds than plans are kept
+        for _ in range(3):
+            assert function(pydl.ones((n,))).shape == (n,)
+    assert len(function.plans) <= 16
+    once = pydl.function(lambda x: x * 2)
+    with pytest.warns(UserWarning, match="as many kinds"):
+        for n in range(80):
+            once(pydl.ones((n,)))
+
+
+def test_memory_is_given_back() -> None:
+    gc.collect()
+    before = _core.memory_stats()["in_use"]
+    function = recorded(lambda x: pydl.exp(x) @ x, pydl.ones((300, 300)))
+    result = function(pydl.ones((300, 300)))
+    bound = _core.memory_stats()["in_use"]
+    for _ in range(100):
+        result = function(pydl.ones((300, 300)))
+    assert _core.memory_stats()["in_use"] <= bound + result.nbytes
+    del function, result
+    gc.collect()
+    assert _core.memory_stats()["in_use"] <= before
+
+
+def test_failed_checks_change_nothing_later() -> None:
+    v = pydl.Variable([0.0])
+
+    def f(t: Any) -> Any:
+        loss = pydl.sparse_categorical_crossentropy_with_logits(t, pydl.ones((2, 3)))
+        v.assign_add([1.0])
+        return loss
+
+    function = recorded(f, np.array([0, 1]))
+    with pytest.raises(ValueError, match="label"):
+        function(np.array([0, 9]))
+    assert v.item() == 3
+
+
+OPS = [
+    lambda a, b: a + b,
+    lambda a, b: a * b - 0.5,
+    lambda a, b: pydl.maximum(a, b),
+    lambda a, b: pydl.tanh(a @ pydl.transpose(b)) @ b,
+    lambda a, b: a - pydl.mean(b, axis=0),
+    lambda a, b: pydl.softmax(a) * b,
+    lambda a, b: pydl.where(a > b, a, b * 2),
+    lambda a, b: pydl.concatenate([a, b], axis=0)[: a.shape[0]],
+    lambda a, b: pydl.sum(a) + b,
+    lambda a, b: pydl.stack([a, b])[1] + pydl.reshape(a, b.shape),
+]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    chain=st.lists(st.integers(0, len(OPS) - 1), min_size=1, max_size=6),
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 40),
+)
+def test_random_functions(chain: list[int], rows: int, columns: int) -> None:
+    def f(a: Any, b: Any) -> Any:
+        for i in chain:
+            a, b = OPS[i](a, b), a
+        return a
+
+    function = pydl.function(f)
+    for i in range(4):
+        a, b = (pydl.random.normal((rows, columns), seed=2 * i + j) for j in range(2))
+        assert bits(function(a, b)) == bits(f(a, b))
+    assert function.plans and not function.failure
