@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pydl import config, ops
-from pydl.tensor import Tensor
+from pydl import _core, config, ops
+from pydl.tensor import Tensor, host_read
 
 
 def as_tensor(value: Any, dtype: Any = None) -> Tensor:
@@ -334,14 +334,15 @@ def sparse_categorical_crossentropy(
     array([0.6931472], dtype=float32)
     """
     y_pred = _axis_last(as_floats(y_pred), axis)
-    labels, ignored = _check_labels(as_tensor(y_true).numpy(), y_pred.shape, ignore_class, axis)
+    labels, ignored = _check_labels(as_tensor(y_true).data, y_pred.shape, ignore_class, axis)
     if from_logits:
         loss = ops.sparse_categorical_crossentropy_with_logits(labels, y_pred)
     else:
-        _check_range(labels, y_pred.shape[-1])
-        picked = ops.take_along_axis(y_pred, labels.reshape((*labels.shape, 1)), axis=-1)
-        p = _clip_probabilities(picked / ops.sum(y_pred, axis=-1, keepdims=True))
-        loss = -ops.reshape(ops.log(p), labels.shape)
+        classes = y_pred.shape[-1]
+        _core.check_labels(labels, classes, "sparse_categorical_crossentropy")
+        chosen = ops.equal(ops.one_hot(labels, classes, dtype=y_pred.dtype), 1)
+        picked = ops.sum(ops.where(chosen, y_pred, 0.0), axis=-1)
+        loss = -ops.log(_clip_probabilities(picked / ops.sum(y_pred, axis=-1)))
     return loss if ignored is None else ops.where(ignored, 0.0, loss)
 
 
@@ -366,6 +367,7 @@ def _check_labels(
             )
         labels = labels.reshape(squeezed)
     if labels.dtype.kind == "f":
+        host_read("labels that are floats")
         if not np.isfinite(labels).all():
             raise ValueError(f"{who}: labels must be integers, got nan or inf")
         _warn_once(f"{who}: labels are floats; they are cut to integers, pass an integer array")
@@ -376,16 +378,6 @@ def _check_labels(
         ignored = labels == ignore_class
         labels = np.where(ignored, np.zeros((), labels.dtype), labels)
     return labels, ignored
-
-
-def _check_range(labels: np.ndarray, classes: int) -> None:
-    """Raise unless the labels are in [0, classes); the kernel for logits does so by itself."""
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        position = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
-        raise ValueError(
-            f"sparse_categorical_crossentropy: label {labels.flat[position]} at position "
-            f"{position} is outside of [0, {classes}), the range of {classes} classes"
-        )
 
 
 # Losses that are means over entries: two vectors hold one sample per entry, as two columns do.

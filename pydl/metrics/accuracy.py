@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pydl import config
+from pydl import _core, config
 from pydl.losses.functions import align
 from pydl.metrics.base import Metric, NamedMetric, registry, to_array
-from pydl.tensor import Tensor
+from pydl.tensor import Tensor, wrap
 
 
 def _matches(matches: np.ndarray) -> Tensor:
@@ -17,9 +17,26 @@ def _matches(matches: np.ndarray) -> Tensor:
     return Tensor(matches.astype(config.floatx()))
 
 
+def _equal(a: np.ndarray, b: np.ndarray) -> Tensor:
+    """Return 1 where a equals b, else 0."""
+    y = _core.matches(a, b, config.floatx() == "float64")
+    return _matches(a == b) if y is None else wrap(y)
+
+
+def _largest(x: np.ndarray) -> np.ndarray:
+    """Return the index of the first largest entry on the last axis."""
+    floats = x if x.dtype.kind == "f" else _core.cast(x, True)
+    return _core.argmax(floats, (floats.ndim - 1,))
+
+
+def _array(value: Any) -> np.ndarray:
+    """Return a Tensor, array or number as an array."""
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
 def _aligned(who: str, y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return both as arrays of one shape, or raise."""
-    true, pred = to_array(y_true), to_array(y_pred)
+    true, pred = _array(y_true), _array(y_pred)
     shapes = true.shape, pred.shape
     if true.shape != pred.shape:
         true, pred = align(true, pred)
@@ -32,7 +49,7 @@ def _aligned(who: str, y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray
 
 def _labels(who: str, y_true: Any, pred_shape: tuple[int, ...]) -> np.ndarray:
     """Return integer labels of the predictions' shape without the classes, or raise."""
-    labels = to_array(y_true)
+    labels = _array(y_true)
     if labels.ndim == len(pred_shape) and labels.shape[-1:] == (1,):
         labels = labels[..., 0]
     if labels.shape != pred_shape[:-1]:
@@ -40,7 +57,7 @@ def _labels(who: str, y_true: Any, pred_shape: tuple[int, ...]) -> np.ndarray:
             f"{who}: y_true must hold one label for each of {pred_shape[:-1]}, got shape "
             f"{np.shape(y_true)}"
         )
-    return labels.astype(np.int64, copy=False)
+    return labels
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
@@ -51,7 +68,8 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
            [1.]], dtype=float32)
     """
     true, pred = _aligned("binary_accuracy", y_true, y_pred)
-    return _matches(true == (pred > threshold))
+    above = _core.greater(pred, float(threshold))
+    return _equal(true, pred > threshold if above is None else above)
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
@@ -61,7 +79,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     array([1.], dtype=float32)
     """
     true, pred = _aligned("categorical_accuracy", y_true, y_pred)
-    return _matches(true.argmax(axis=-1) == pred.argmax(axis=-1))
+    return _equal(_largest(true), _largest(pred))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
@@ -70,9 +88,8 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     >>> sparse_categorical_accuracy([1, 0], [[0.2, 0.8], [0.4, 0.6]]).numpy()
     array([1., 0.], dtype=float32)
     """
-    pred = to_array(y_pred)
-    labels = _labels("sparse_categorical_accuracy", y_true, pred.shape)
-    return _matches(labels == pred.argmax(axis=-1))
+    pred = _array(y_pred)
+    return _equal(_labels("sparse_categorical_accuracy", y_true, pred.shape), _largest(pred))
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
@@ -88,7 +105,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> T
     array([1., 0.], dtype=float32)
     """
     pred = to_array(y_pred)
-    labels = _labels("sparse_top_k_categorical_accuracy", y_true, pred.shape)
+    labels = _labels("sparse_top_k_categorical_accuracy", y_true, pred.shape).astype(np.int64)
     return _matches(_in_top_k(labels, pred, k))
 
 
@@ -102,7 +119,7 @@ def _in_top_k(labels: np.ndarray, pred: np.ndarray, k: int) -> np.ndarray:
 def exact_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """Return 1 where y_pred equals y_true, else 0."""
     true, pred = _aligned("Accuracy", y_true, y_pred)
-    return _matches(true == pred)
+    return _equal(true, pred)
 
 
 @registry.add("Accuracy")

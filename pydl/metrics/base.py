@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pydl import initializers
+from pydl import _core, initializers
 from pydl.autograd import no_grad
 from pydl.losses.base import fit_weights
 from pydl.losses.functions import as_samples, as_tensor
+from pydl.ops.promote import FLOATS
 from pydl.registry import Configurable, Registry, snake_case
-from pydl.tensor import Tensor, Variable
+from pydl.tensor import Tensor, Variable, wrap
 
 registry: Registry[Any] = Registry("metric")
 
@@ -35,6 +36,8 @@ class Metric(Configurable):
     >>> Largest()([0.0], Tensor([3.0]))
     3.0
     """
+
+    _recorded = False  # the state of a metric is public and changes all the time
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name: str = name or snake_case(type(self).__name__)
@@ -86,6 +89,14 @@ class Metric(Configurable):
         return self._read_config(strict=type(self).get_config is Metric.get_config)
 
 
+def _as_floats(value: Any) -> Tensor:
+    """Return a Tensor, array or number as a Tensor of floats; float64 where it was of no Tensor."""
+    if isinstance(value, Tensor) and value.dtype.kind == "f":
+        return value
+    array = value.data if isinstance(value, Tensor) else np.asarray(value)
+    return wrap(array if array.dtype in FLOATS else array.astype(np.float64))
+
+
 def to_array(value: Any) -> np.ndarray:
     """Return a Tensor, array or number as an array."""
     return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
@@ -127,26 +138,33 @@ class _Average(Metric):
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name, dtype)
-        self.total = 0.0
-        self.count = 0.0
+        self._state = np.zeros(2)  # total and count, which kernels add to
 
-    def _add(self, values: Any, sample_weight: Any) -> None:
-        """Add values to the mean."""
-        array = to_array(values)
-        if sample_weight is None:
-            self.total += float(array.sum(dtype=np.float64))
-            self.count += array.size
-            return
-        weights = weights_for(sample_weight, array.shape)
-        self.total += float((array * weights).sum())
-        self.count += float(weights.sum())
+    @property
+    def total(self) -> float:
+        """sum(w v) since the last reset."""
+        return float(self._state[0])
+
+    @property
+    def count(self) -> float:
+        """sum(w) since the last reset."""
+        return float(self._state[1])
+
+    def _add(self, values: Any, sample_weight: Any, factor: float = 1.0) -> None:
+        """Add values to the mean; `factor` multiplies all weights."""
+        tensor = _as_floats(values)
+        weights = None
+        if sample_weight is not None:
+            fitting = fit_weights(_as_floats(sample_weight), tensor.shape)
+            weights = np.broadcast_to(fitting.data, tensor.shape)
+        _core.add_to_mean(tensor.data, weights, factor, self._state)
 
     def result(self) -> float:
-        return self.total / self.count if self.count else 0.0
+        total, count = self._state
+        return float(total / count) if count else 0.0
 
     def reset_state(self) -> None:
-        self.total = 0.0
-        self.count = 0.0
+        self._state[:] = 0
 
 
 @registry.add("mean")

@@ -19,10 +19,9 @@ _BY_SHAPE = ("crossentropy", "ce")
 class LossTracker(Mean):
     """Mean of batch losses, weighted by the rows of the batches, in float64."""
 
-    def add(self, value: float, rows: int) -> None:
+    def add(self, loss: Tensor, rows: int) -> None:
         """Add the loss of a batch."""
-        self.total += value * rows
-        self.count += rows
+        self._add(loss, None, float(rows))
 
 
 def per_output(argument: str, value: Any, names: Sequence[str], single: bool) -> list[Any]:
@@ -141,7 +140,14 @@ class Compiled:
     metrics to them.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        loss_weights: Any,
+        metrics: Any,
+        weighted_metrics: Any,
+        run_eagerly: bool = False,
+    ) -> None:
         self.arguments = {
             "loss": loss,
             "loss_weights": loss_weights,
@@ -149,6 +155,10 @@ class Compiled:
             "weighted_metrics": weighted_metrics,
         }
         self.tracker = LossTracker("loss")
+        self.run_eagerly = run_eagerly
+        self.warm: set[str] = set()  # phases that have run a step
+        self.metrics_on_host = False  # they cannot be recorded
+        self.warned = False  # that steps are not recorded
         self.trained: list[Variable] | None = None
         self.layers: list[Any] = []  # all layers inside the model at `compile`
         self.training: list[bool] = []  # whether each of them was trainable

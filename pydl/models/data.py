@@ -86,7 +86,7 @@ def as_floats(array: np.ndarray) -> np.ndarray:
     """Return floats in the default float type; integers and bools as they are."""
     if array.dtype.kind != "f" or array.dtype == config.floatx():
         return array
-    return array.astype(config.floatx())
+    return _core.cast(array, config.floatx() == "float64")
 
 
 def tensors(nest: Any) -> Any:
@@ -146,22 +146,53 @@ class ArraySource:
         self.available = math.ceil(self.rows / self.batch_size)
         self.steps: int | None = self.available if steps is None else min(steps, self.available)
         self.short = steps is not None and steps > self.available
+        self.plans: Any = None  # of the training loop, see models.plans
+        self._next: Any = None  # the order of the rows, and how many of them are used
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        order = permutation(epoch, self.rows) if self.shuffle is True else None
-        size = self.batch_size
+        order = self._order(epoch) if self.shuffle else None
         for i in range(self.steps or 0):
-            begin, end = i * size, min((i + 1) * size, self.rows)
-            if order is not None:
-                yield (*self._rows(order[begin:end]), end - begin)
-            elif self.shuffle == "batch":
-                inside = permutation(epoch * self.available + i, end - begin)
-                yield (*self._rows(inside + begin), end - begin)
-            else:
-                yield (*self._rows(slice(begin, end)), end - begin)
-        if self.short:
-            warn_short(self.who, self.available)
+            begin, end = self._bounds(i)
+            rows = slice(begin, end) if order is None else order[begin:end]
+            yield (*self._rows(rows), end - begin)
+        self.warn_if_short()
+
+    def _bounds(self, i: int) -> tuple[int, int]:
+        """Return where batch `i` begins and ends in the order of the rows."""
+        return i * self.batch_size, min((i + 1) * self.batch_size, self.rows)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Return the order of the rows in an epoch."""
+        if self.shuffle is True:
+            return permutation(epoch, self.rows)
+        order = np.arange(self.rows)
+        if self.shuffle == "batch":
+            for i in range(self.available):
+                begin, end = self._bounds(i)
+                order[begin:end] = begin + permutation(epoch * self.available + i, end - begin)
+        return order
+
+    def start(self, epoch: int) -> None:
+        """Begin an epoch whose batches `next_batch` makes."""
+        if self._next is None:
+            self.x, self.y, self.sample_weight = (
+                map_leaves(np.ascontiguousarray, nest)
+                for nest in (self.x, self.y, self.sample_weight)
+            )
+            self._next = np.empty(self.rows, np.int64), np.zeros(1, np.int64)
+        order, cursor = self._next
+        order[:] = self._order(epoch)
+        cursor[0] = 0
+
+    def next_batch(self, rows: int) -> tuple[Any, Any, Any]:
+        """Return the next `rows` rows; made of launches alone, so that it can be recorded."""
+        return self._rows(_core.next_rows(*self._next, rows))
+
+    def rows_of(self, i: int) -> int:
+        """Return the number of rows of batch `i`."""
+        begin, end = self._bounds(i)
+        return end - begin
 
     def _rows(self, rows: slice | np.ndarray) -> tuple[Any, Any, Any]:
         """Return some rows of x, y and the weights: views for a slice, else gathered."""
@@ -187,6 +218,11 @@ class ArraySource:
 
     def epoch_end(self) -> None:
         """Note the end of an epoch."""
+
+    def warn_if_short(self) -> None:
+        """Warn if more steps were asked for than there are batches."""
+        if self.short:
+            warn_short(self.who, self.available)
 
 
 class StreamSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydl import activations, autograd, optimizers
+from pydl import _core, activations, autograd, ops, optimizers
 from pydl.autograd import no_grad
 from pydl.layers.base import Layer
 from pydl.metrics import Metric
@@ -54,7 +54,9 @@ class Steps(Layer):
             metrics: Names, metrics or functions; for several outputs a list of lists or a
                 dictionary. 'accuracy' is chosen by the shapes of the first batch.
             weighted_metrics: Metrics that take the sample weights into account.
-            run_eagerly, steps_per_execution, jit_compile: Accepted; they do not change results.
+            run_eagerly: Run every step in Python. By default `fit`, `evaluate` and `predict` record
+                a step and repeat it as one call of C++, with the same bits; see `pydl.function`.
+            steps_per_execution, jit_compile: Accepted; they do not change results.
 
         Raises:
             ValueError: Unknown name of an optimizer, loss or metric.
@@ -63,7 +65,7 @@ class Steps(Layer):
             metrics = [metrics]
         self.optimizer = optimizers.get(optimizer)
         self.loss = loss
-        compiled = Compiled(loss, loss_weights, metrics, weighted_metrics)
+        compiled = Compiled(loss, loss_weights, metrics, weighted_metrics, bool(run_eagerly))
         compiled.layers = self._layers_inside()
         compiled.training = [layer._trainable for layer in compiled.layers]
         compiled.model_training = self._trainable
@@ -187,21 +189,21 @@ class Steps(Layer):
         self._update_metrics(compiled, y, y_pred, sample_weight)
         return self.get_metrics_result()
 
-    def _train_batch(self, x: Any, y: Any, weight: Any, rows: int) -> None:
-        """Forward, loss, gradients, update, metrics."""
+    def _train_batch(self, x: Any, y: Any, weight: Any, rows: int) -> Any:
+        """Forward, loss, gradients, update, metrics; what metrics on the host need, or None."""
         compiled = self._need_compiled("train_step")
         y_pred, loss, parts = self._forward(compiled, x, y, weight, True)
         trained = compiled.trained
         if trained:
             self.optimizer.apply(autograd.gradients(loss, trained), trained)
-        self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
+        return self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
 
-    def _test_batch(self, x: Any, y: Any, weight: Any, rows: int) -> None:
-        """Forward with inference behaviour, loss, metrics."""
+    def _test_batch(self, x: Any, y: Any, weight: Any, rows: int) -> Any:
+        """Forward with inference behaviour, loss, metrics; as `_train_batch`."""
         compiled = self._need_compiled("test_step")
         with no_grad():
             y_pred, loss, parts = self._forward(compiled, x, y, weight, False)
-        self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
+        return self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
 
     def _forward(
         self, compiled: Compiled, x: Any, y: Any, weight: Any, training: bool
@@ -338,16 +340,26 @@ class Steps(Layer):
         parts: list[Tensor | None],
         rows: int,
         x: Any,
-    ) -> None:
-        """Add a batch to the loss and the metrics."""
-        compiled.tracker.add(float(loss.data), rows)
+    ) -> Any:
+        """Add a batch to the loss and the metrics.
+
+        Returns:
+            (y, y_pred, weight) where the metrics follow on the host, else None.
+        """
+        compiled.tracker.add(loss, rows)
         for tracker, part in zip(compiled.output_trackers, parts, strict=False):
             if part is not None:
-                tracker.add(float(part.data), rows)
+                tracker.add(part, rows)
         if type(self).compute_metrics is not Steps.compute_metrics:
             self.compute_metrics(x, y, y_pred, weight)
+        elif compiled.metrics_on_host:
+            return y, ops.stop_gradient(y_pred), weight
         elif compiled.keys or not compiled.names:
             self._update_metrics(compiled, y, y_pred, weight)
+        if _core.recording_plan():  # or tensors of the plan would outlive the step
+            for layer in (self, *compiled.called):
+                layer._added_losses.clear()
+        return None
 
     def _update_metrics(self, compiled: Compiled, y: Any, y_pred: Any, weight: Any) -> None:
         """Add a batch to the metrics of each output."""

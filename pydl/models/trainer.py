@@ -16,7 +16,9 @@ from pydl.layers.base import Layer
 from pydl.models import data
 from pydl.models.compiled import as_number
 from pydl.models.data import ArraySource, Source, StreamSource, as_arrays
+from pydl.models.plans import EpochPlans, step_function, step_on_arrays
 from pydl.models.steps import Steps, row_count
+from pydl.tensor import Tensor
 
 
 class Trainer(Steps):
@@ -28,6 +30,8 @@ class Trainer(Steps):
         """Return the function (x, y, weight, rows) -> logs or None that does one step."""
         default = getattr(Trainer, f"{phase}_step")
         if getattr(type(self), f"{phase}_step") is default:
+            if self._records(phase):
+                return step_on_arrays(self, phase)
             return self._train_batch if phase == "train" else self._test_batch
         step = getattr(self, f"{phase}_step")
 
@@ -48,6 +52,8 @@ class Trainer(Steps):
         bar: ProgbarLogger,
     ) -> dict[str, Any] | None:
         """Run the steps of an epoch; the values to show, or None where there was no batch."""
+        if self._records(phase) and isinstance(source, ArraySource):
+            return self._run_plans(source, epoch, phase, callbacks, bar)
         step = self._step(phase)
         begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
         hears_begin, hears_end = callbacks.listens(begin), callbacks.listens(end)
@@ -65,6 +71,45 @@ class Trainer(Steps):
                 break
         source.epoch_end()
         return self._logs(logs) if done else None
+
+    def _records(self, phase: str) -> bool:
+        """Tell whether steps of a phase may be recorded."""
+        compiled = self._compiled
+        plain = getattr(type(self), f"{phase}_step") is getattr(Trainer, f"{phase}_step")
+        return plain and compiled is not None and not compiled.run_eagerly
+
+    def _run_plans(
+        self,
+        source: ArraySource,
+        epoch: int,
+        phase: str,
+        callbacks: CallbackList,
+        bar: ProgbarLogger,
+    ) -> dict[str, Any]:
+        """Run the steps of an epoch through plans; the values to show."""
+        compiled = self._need_compiled("fit")
+        plans = source.plans
+        if plans is None or plans.compiled is not compiled:
+            plans = source.plans = EpochPlans(self, compiled, phase, source)
+        begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
+        hears_begin, hears_end = callbacks.listens(begin), callbacks.listens(end)
+        source.start(epoch)
+        total = source.steps or 0
+        done = 0
+        while done < total and not (self.stop_training and phase == "train"):
+            if hears_begin:
+                callbacks.batch(begin, done, {})
+            rows = source.rows_of(done)
+            alike = total - done if source.rows_of(total - 1) == rows else total - done - 1
+            done += plans.run(
+                self.optimizer, rows, 1 if hears_begin or hears_end else max(alike, 1)
+            )
+            if hears_end:
+                callbacks.batch(end, done - 1, self.get_metrics_result())
+            bar.tick(done)
+        source.warn_if_short()
+        source.epoch_end()
+        return self.get_metrics_result()
 
     def _logs(self, logs: Any) -> dict[str, Any]:
         """Return what a step returned as numbers; the metrics' values for None."""
@@ -279,7 +324,7 @@ class Trainer(Steps):
         if compiled is not None:
             if compiled.trained is None:
                 self._settle(compiled)
-            if not compiled.trained and self._step("train") == self._train_batch:
+            if not compiled.trained and type(self).train_step is Trainer.train_step:
                 warnings.warn(
                     f"fit: the model {self.name!r} has no trainable weights", stacklevel=3
                 )
@@ -352,12 +397,15 @@ class Trainer(Steps):
         Returns:
             A float array with one row per sample; a list or dictionary for several outputs.
         """
+        if callbacks is None and steps is None and verbose in ("auto", 0) and _is_array(x):
+            if 0 < len(x) <= data.check_batch_size("predict", batch_size):
+                return self.predict_on_batch(x)  # one batch that nobody watches
         source = self._source("predict", x, None, None, batch_size, steps)
         bar = self._short_bar(verbose, source, "Prediction")
         hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
         hears_begin = hooks.listens("on_predict_batch_begin")
         hears_end = hooks.listens("on_predict_batch_end")
-        plain = type(self).predict_step is Trainer.predict_step
+        forward = self._forward_function()
         outputs: list[Any] = []
         try:
             hooks.on_predict_begin({})
@@ -365,7 +413,7 @@ class Trainer(Steps):
                 for batch, _, _, _ in source.batches(0):
                     if hears_begin:
                         hooks.batch("on_predict_batch_begin", len(outputs), {})
-                    result = self(batch, training=False) if plain else self.predict_step((batch,))
+                    result = forward(batch)
                     arrays = data.map_leaves(np.asarray, result)
                     if hears_end:
                         hooks.batch("on_predict_batch_end", len(outputs), {"outputs": arrays})
@@ -378,6 +426,14 @@ class Trainer(Steps):
         if not outputs:
             raise ValueError("predict: x has no batches")
         return _concatenate(outputs)
+
+    def _forward_function(self) -> Callable[[Any], Any]:
+        """Return the function of a batch that `predict` calls, recorded where it can be."""
+        if type(self).predict_step is not Trainer.predict_step:
+            return lambda batch: self.predict_step((batch,))
+        if self._compiled is not None and self._compiled.run_eagerly:
+            return lambda batch: self(batch, training=False)
+        return step_function(self, "predict", _predict)
 
     # One batch
 
@@ -417,11 +473,18 @@ class Trainer(Steps):
         """Return the predictions for one batch."""
         batch = data.tensors(as_arrays(x, "predict_on_batch", "x"))
         with no_grad():
-            if type(self).predict_step is Trainer.predict_step:
-                result = self(batch, training=False)
-            else:
-                result = self.predict_step((batch,))
+            result = self._forward_function()(batch)
         return _concatenate([data.map_leaves(np.asarray, result)])
+
+
+def _is_array(x: Any) -> bool:
+    """Tell whether `x` is one array with a batch axis."""
+    return isinstance(x, (np.ndarray, Tensor)) and x.ndim > 0
+
+
+def _predict(model: Trainer, batch: Any) -> Any:
+    """Return the predictions for a batch."""
+    return model(batch, training=False)
 
 
 def _pack(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:

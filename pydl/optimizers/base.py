@@ -6,9 +6,10 @@ buffer that the kernel reads at each step, so changing one takes effect at the n
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from pydl import _core, autograd
 from pydl.optimizers.schedules import LearningRateSchedule
 from pydl.optimizers.settings import Numbers, Setting, number
 from pydl.registry import Configurable, Registry, did_you_mean, init_arguments, serialize
-from pydl.tensor import Tensor, Variable
+from pydl.tensor import Tensor, Variable, host_read
 
 # Values of `clip` in the kernel's interface.
 _NO_NORM, _NORM_OF_EACH, _NORM_OF_ALL = 0, 1, 2
@@ -68,6 +69,7 @@ class Optimizer(Configurable):
     Variable([0., 1.], requires_grad=True)
     """
 
+    _recorded = False  # its numbers lie in the buffer
     slot_names: ClassVar[dict[str, tuple[str, ...]]] = {}  # of each rule that the class may use
 
     weight_decay = Setting("weight_decay", none=0.0)
@@ -131,10 +133,12 @@ class Optimizer(Configurable):
         self._sums: dict[int, Variable] = {}  # accumulated gradients
         self._share = Numbers(learning_rate=-1 / (self.gradient_accumulation_steps or 1))
         self._average_numbers = Numbers()
+        self._driven = False  # the training loop reads the schedule, before each step
         self._calls = 0  # since the last update, while gradients are accumulated
         self._no_decay: dict[int, Variable] = {}
         self._no_decay_names: list[str] = []
         self._built_rule: str | None = None
+        self._layout = 0  # grows when slots or groups are made anew
 
     decay = Setting("learning_rate_decay")
     _clip_bound = Setting("clipnorm")
@@ -197,6 +201,11 @@ class Optimizer(Configurable):
         self._iterations.assign(value)
 
     @property
+    def structure(self) -> tuple[str, int, int]:
+        """What a recorded update depends on, besides the numbers in the buffer."""
+        return self.rule, self._norm_clip, self._layout
+
+    @property
     def clipnorm(self) -> float | None:
         """Bound on the norm of each gradient, or None."""
         return self._clip_bound if self._norm_clip == _NORM_OF_EACH else None
@@ -218,13 +227,32 @@ class Optimizer(Configurable):
 
     def _read_schedule(self) -> None:
         """Put the rate of the next step into the buffer, if it follows a schedule."""
-        if self._schedule is None:
+        if self._schedule is None or self._driven:
             return
+        host_read("a learning rate schedule")
         if isinstance(self._schedule, LearningRateSchedule):
             rate = self._schedule(int(self._iterations.data))
         else:
             rate = self._schedule()
         self._numbers["learning_rate"] = number(self, "the schedule's value", rate)
+
+    @contextlib.contextmanager
+    def driven(self) -> Iterator[Callable[[], None] | None]:
+        """Leave it to the caller to call what this gives before each step; None: no need to."""
+        needed, before = self._schedule is not None, self._driven
+        self._driven = True
+        try:
+            yield self._next_rate if needed else None
+        finally:
+            self._driven = before
+
+    def _next_rate(self) -> None:
+        """Put the rate of the next step into the buffer."""
+        self._driven = False
+        try:
+            self._read_schedule()
+        finally:
+            self._driven = True
 
     # Updating
 
@@ -235,6 +263,7 @@ class Optimizer(Configurable):
             self._slots.clear()
             self._variables.clear()
             self._groups.clear()
+            self._layout += 1
             self._built_rule = rule
         for variable in variables:
             key = id(variable)
@@ -328,6 +357,7 @@ class Optimizer(Configurable):
         if self.gradient_accumulation_steps is None:
             self._update(variables, gradients)
             return
+        host_read("gradient accumulation")
         self._group(variables)
         sums = [self._sums[id(v)].data for v in variables]
         _run("sgd", sums, gradients, self._share)
@@ -386,6 +416,7 @@ class Optimizer(Configurable):
 
     def _average(self, variables: Sequence[Variable]) -> None:
         """Move the averages towards the weights; they are the weights after the first step."""
+        host_read("use_ema")
         step = int(self._iterations.data)
         self._average_numbers["beta_1"] = self.ema_momentum if step > 1 else 0.0
         averages = [self._averages[id(v)].data for v in variables]
@@ -423,6 +454,7 @@ class Optimizer(Configurable):
         self._no_decay.update((id(v), v) for v in var_list or ())
         self._no_decay_names.extend(var_names or ())
         self._groups.clear()
+        self._layout += 1
 
     def _decays(self, variable: Variable) -> bool:
         """Tell whether weight decay reaches a variable."""

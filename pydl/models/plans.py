@@ -1,0 +1,176 @@
+"""The steps of an epoch as a plan: gather, forward, loss, backward, update and metrics in C++."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from pydl import config
+from pydl.function import Function, Plan
+from pydl.models.compiled import Compiled
+from pydl.models.data import ArraySource
+from pydl.optimizers import Optimizer
+
+# How long one call of C++ may take before Python looks at signals and draws the progress bar.
+SLICE = 0.05  # seconds
+
+
+class StepPlan:
+    """One kind of step (a phase, a number of rows): eager, then recorded, then repeated.
+
+    Args:
+        step: Does one step, made of launches alone.
+        warm: Whether such a step has run before, so that all variables exist.
+    """
+
+    def __init__(self, step: Callable[[], Any], warm: bool) -> None:
+        self.step = step
+        self.warm = warm
+        self.failure = ""
+        self.where = ""
+        self.plan: Plan | None = None
+        self.outputs: Any = None  # of the last step
+        self._made_for: Any = None
+
+    def run(self, steps: int, made_for: Any) -> int:
+        """Do at least one of `steps` steps and return how many were done.
+
+        `made_for` is what the plan depends on: where it has changed, the step is recorded anew.
+        """
+        if made_for != self._made_for:  # the next step may make variables again
+            self.warm = self.warm and self._made_for is None
+            self.plan, self._made_for = None, made_for
+        if self.plan is not None:
+            done = self.plan.run(steps, SLICE)
+            self.outputs = self.plan.outputs
+            return done
+        if self.failure or not self.warm:
+            self.warm = True
+            self.outputs = self.step()
+            return 1
+        plan = Plan(self.step)
+        self.outputs = plan.outputs
+        self.failure, self.where = plan.failure, plan.where
+        self.plan = None if plan.failure else plan
+        return 1
+
+
+class EpochPlans:
+    """The plans for the batches of one source.
+
+    Where the metrics work on the host, the rest of the step is recorded, and they follow each step.
+
+    Args:
+        model: The model, whose `_train_batch` or `_test_batch` is the step.
+        compiled: Its settings.
+        phase: "train" or "test".
+        source: The batches.
+    """
+
+    def __init__(self, model: Any, compiled: Compiled, phase: str, source: ArraySource) -> None:
+        self.compiled = compiled
+        self.phase = phase
+        self.source = source
+        self._plans: dict[int, StepPlan] = {}  # by number of rows
+        self._model = weakref.ref(model)
+
+    def run(self, optimizer: Optimizer, rows: int, steps: int) -> int:
+        """Do at least one of `steps` steps of `rows` rows each, and return how many were done."""
+        plan = self._plans.get(rows)
+        if plan is None:
+            warm = self.phase in self.compiled.warm
+            self.compiled.warm.add(self.phase)
+            plan = self._plans[rows] = StepPlan(lambda: self._step(rows), warm)
+        made_for = (config.version(), optimizer.structure, self._on_host)
+        with optimizer.driven() as before_step:
+            if before_step is not None:
+                before_step()
+                steps = 1
+            done = plan.run(1 if self._on_host else steps, made_for)
+        if self._on_host and plan.outputs is not None:
+            self._model()._update_metrics(self.compiled, *plan.outputs)  # type: ignore[union-attr]
+        if plan.failure and without_metrics(self._model(), plan.failure, plan.where):
+            plan.failure = ""
+        return done
+
+    @property
+    def _on_host(self) -> bool:
+        return self.compiled.metrics_on_host
+
+    def _step(self, rows: int) -> Any:
+        model: Any = self._model()
+        batch = self.source.next_batch(rows)
+        step = model._train_batch if self.phase == "train" else model._test_batch
+        return step(*batch, rows)
+
+
+def without_metrics(model: Any, reason: str, where: str) -> bool:
+    """Let the metrics follow on the host, if they do not yet; else warn once that steps are eager.
+
+    Returns:
+        Whether to try again to record a step.
+    """
+    compiled = model._compiled
+    if compiled.keys and not compiled.metrics_on_host:
+        compiled.metrics_on_host = True
+        return True
+    if not compiled.warned:
+        compiled.warned = True
+        at = f" at {where}" if where else ""
+        warnings.warn(
+            f"fit: the steps of {model.name!r} are not recorded and stay eager: {reason}{at}",
+            stacklevel=6,
+        )
+    return False
+
+
+def step_on_arrays(model: Any, phase: str) -> Callable[..., None]:
+    """Return the function (x, y, weight, rows) that does one step, recorded where it can be."""
+    step = _train if phase == "train" else _test
+    weak = weakref.ref(model)
+
+    def failed(reason: str, where: str) -> bool:
+        return without_metrics(weak(), reason, where)
+
+    function = step_function(model, phase, step, failed)
+
+    def run(x: Any, y: Any, weight: Any, rows: int) -> None:
+        compiled, optimizer = model._compiled, model.optimizer
+        with optimizer.driven() as before_step:
+            if before_step is not None:
+                before_step()
+            made_for = (optimizer.structure, compiled.metrics_on_host)
+            outputs = function(x, y, weight, rows, made_for)
+        if outputs is not None:
+            model._update_metrics(compiled, *outputs)
+
+    return run
+
+
+def _train(model: Any, x: Any, y: Any, weight: Any, rows: int, made_for: Any) -> Any:
+    return model._train_batch(x, y, weight, rows)
+
+
+def _test(model: Any, x: Any, y: Any, weight: Any, rows: int, made_for: Any) -> Any:
+    return model._test_batch(x, y, weight, rows)
+
+
+_functions: weakref.WeakKeyDictionary[Any, dict[str, Function]] = weakref.WeakKeyDictionary()
+
+
+def step_function(
+    model: Any,
+    name: str,
+    f: Callable[..., Any],
+    on_failure: Callable[[str, str], bool] | None = None,
+) -> Function:
+    """Return the recorded form of f(model, ...), kept with the model under a name."""
+    kept = _functions.setdefault(model, {})
+    found = kept.get(name)
+    if found is None:
+        weak = weakref.ref(model)
+        found = kept[name] = Function(lambda *args: f(weak(), *args), on_failure=on_failure)
+        found.__qualname__ = f"{name} of {model.name!r}"  # type: ignore[attr-defined]
+    return found
