@@ -16,7 +16,7 @@ constexpr int kMaxRows = 12, kMaxVectors = 8;  // of a tile
 #if defined(__AVX512F__) || defined(__ARM_NEON)
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 12, 8, 6, 4, 3, 2, 2};
 constexpr int kMainVectors = kVectorBytes == 64 ? 4 : 3;
-constexpr ptrdiff_t kKc = 512, kMc = 192;
+constexpr ptrdiff_t kKc = kVectorBytes == 64 ? 2048 : 512, kMc = kVectorBytes == 64 ? 48 : 192;
 #else
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 6, 4, 2, 1, 1, 1, 1};
 constexpr int kMainVectors = 2;

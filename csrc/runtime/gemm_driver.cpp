@@ -69,7 +69,7 @@ void straight(Gemm& g) {
 void packed(const Gemm& g) {
   const GemmBlocks& blocks = g.kernels.blocks[g.type];
   const ptrdiff_t nr = blocks.nr, line = ptrdiff_t(kAlignment) / g.item;
-  const bool copy_a = g.a_col != 1 || g.crowded(g.a_row);
+  const bool copy_a = g.a_col != 1 || (g.crowded(g.a_row) && g.a_row > blocks.kc);
   const ptrdiff_t a_copy_row = (ceil_div(g.k, line) | 1) * line;  // an odd number of cache lines
   const auto pass = [](ptrdiff_t length, ptrdiff_t most) {        // of passes of about one length
     return ceil_div(length, ceil_div(length, std::max<ptrdiff_t>(most, 1)));
