@@ -11,6 +11,7 @@
 
 #include <optional>
 
+#include "runtime/gemm_driver.h"
 #include "runtime/view.h"
 
 namespace pydl {
@@ -29,6 +30,11 @@ pybind11::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& 
 // array where out is None.
 pybind11::object output_array(const char* who, pybind11::handle out, DType dtype, int ndim,
                               const ptrdiff_t* shape, View& view);
+
+// What follows a product with n columns: bias is None or a contiguous vector of n values
+// (ValueError), activation the index of a unary op with its parameters, or -1.
+Epilogue epilogue_of(const char* who, pybind11::handle bias, DType dtype, ptrdiff_t n,
+                     int activation, double p0, double p1, double p2);
 
 // True where the memory of the two may overlap in another way than element on element.
 bool overlaps(const View& a, const View& b);
