@@ -120,10 +120,10 @@ def elementwise(table: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
 
 
 def reduce() -> Iterator[Case]:
-    """Sum, mean and maximum of rows, of columns and of everything."""
+    """Of rows, of columns and of everything, which is one long vector."""
     axes = {"all": None, "rows": 1, "columns": 0}
     for shape in ((512, 512), (8192, 4096)):
-        for op in ("sum", "mean", "max"):
+        for op in ("sum", "mean", "max", "argmax", "var"):
             for what, axis in axes.items():
                 name = f"{op}-{what}-{_text(shape)}"
                 args = {"op": op, "shape": shape, "axis": axis}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,7 +56,8 @@ def recorded_add(n: int) -> Callable[[], Any]:
 
 
 def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
-    f, x = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}[op], _uniform(shape)
+    x, var = _uniform(shape), functools.partial(torch.var, correction=0)
+    f = find(op, torch, max=torch.amax, var=var)
     return (lambda: f(x)) if axis is None else (lambda: f(x, dim=axis))
 
 
