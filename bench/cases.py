@@ -12,18 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-ELEMENTWISE, REDUCE, NN, MATMUL, MODELS, CONTROL = (
+ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, MODELS, CONTROL = (
     "elementwise",
     "reduce",
     "nn",
     "matmul",
+    "sparse",
     "models",
     "control",
 )
 FAMILIES = {
     "ops": (ELEMENTWISE, REDUCE, NN),
-    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, MODELS),
-    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, MODELS)},
+    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, MODELS),
+    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, MODELS)},
 }
 
 FLOAT = 4  # bytes
@@ -43,7 +44,7 @@ class Case:
 
     Attributes:
       name: unique among all cases.
-      family: elementwise, reduce, nn, matmul, models or control.
+      family: elementwise, reduce, nn, matmul, sparse, models or control.
       kind: name of the function that builds it, in each module of `frameworks/`.
       args: keyword arguments of that function.
       flops: floating-point operations of a call, where the FMA peak is the limit.
@@ -120,10 +121,10 @@ def elementwise(table: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
 
 
 def reduce() -> Iterator[Case]:
-    """Sum, mean and maximum of rows, of columns and of everything."""
+    """Of rows, of columns and of everything, which is one long vector."""
     axes = {"all": None, "rows": 1, "columns": 0}
     for shape in ((512, 512), (8192, 4096)):
-        for op in ("sum", "mean", "max"):
+        for op in ("sum", "mean", "max", "argmax", "var"):
             for what, axis in axes.items():
                 name = f"{op}-{what}-{_text(shape)}"
                 args = {"op": op, "shape": shape, "axis": axis}
@@ -138,33 +139,73 @@ def nn() -> Iterator[Case]:
             yield Case(f"{op}-{_text(shape)}", NN, "softmax", args, bytes=_traffic(shape, shape))
 
 
-def _matmul(m: int, k: int, n: int, layout: str = "NN") -> Case:
-    args = {"m": m, "k": k, "n": n, "layout": layout}
-    suffix = "" if layout == "NN" else "-" + layout
-    return Case(f"{m}x{k}@{k}x{n}{suffix}", MATMUL, "matmul", args, flops=2.0 * m * k * n)
+def _matmul(m: int, k: int, n: int, layout: str = "NN", batch: int = 0) -> Case:
+    args = {"m": m, "k": k, "n": n, "layout": layout, "batch": batch}
+    name = (f"{batch}x" if batch else "") + f"{m}x{k}@{k}x{n}"
+    flops = 2.0 * max(batch, 1) * m * k * n
+    return Case(name if layout == "NN" else f"{name}-{layout}", MATMUL, "matmul", args, flops=flops)
+
+
+SQUARES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+NETWORKS = (
+    (13, 64, 64, 1),
+    (784, 512, 10),
+    (784, 256, 256, 10),
+    (512, 512, 512, 512, 512),
+    (10000, 16, 16, 1),
+    (10000, 64, 64, 46),
+)
+BATCHES = (1, 16, 32, 128, 512)
+
+
+def _layer_products(units: Sequence[int], batch: int) -> Iterator[Case]:
+    """Of one training step: y = x w, dw = x^T g, and dx = g w^T but for the first layer."""
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(units)):
+        yield _matmul(batch, inputs, outputs)
+        yield _matmul(inputs, batch, outputs, "TN")
+        if i > 0:
+            yield _matmul(batch, outputs, inputs, "NT")
+
+
+def matmul_shapes() -> Iterator[Case]:
+    """Products as m x k @ k x n; N: a row-major operand, T: the transpose of one."""
+    for size in SQUARES:
+        yield _matmul(size, size, size)
+    for size in (256, 512, 1024):
+        for layout in ("NT", "TN", "TT"):
+            yield _matmul(size, size, size, layout)
+    for units in NETWORKS:
+        for batch in BATCHES:
+            yield from _layer_products(units, batch)
+    yield _matmul(128, 64, 128, batch=64)  # attention: queries times keys, weights times values
+    yield _matmul(128, 64, 128, "NT", batch=64)
+    yield _matmul(128, 128, 64, batch=64)
+    for m, k, n in ((16, 4096, 1024), (512, 10000, 16), (512, 16, 10000), (64, 64, 4096)):
+        yield _matmul(m, k, n)
+    yield _matmul(64, 4096, 64)
+    yield _matmul(25088, 576, 64)  # convolutions as products of patches
+    yield _matmul(6272, 1152, 128)
+    for size in (1024, 4096):
+        yield _matmul(1, size, size)
+        yield _matmul(size, size, 1)
 
 
 def matmul() -> Iterator[Case]:
-    """Squares, skinny products, products of layers; N: row-major operand, T: its transpose."""
-    for size in (8, 32, 64, 128, 256, 512, 1024):
-        yield _matmul(size, size, size)
-    for layout in ("NT", "TN", "TT"):
-        yield _matmul(512, 512, 512, layout)
-    yield _matmul(32, 784, 512)
-    yield _matmul(128, 784, 512)
-    yield _matmul(784, 128, 512, "TN")  # gradient of the kernel
-    yield _matmul(128, 512, 10)
-    yield _matmul(128, 10, 512, "NT")  # gradient of the input
-    yield _matmul(16, 4096, 1024)
-    yield _matmul(512, 10000, 16)
-    yield _matmul(512, 16, 10000)
-    yield _matmul(64, 64, 4096)
-    yield _matmul(1, 1024, 1024)
-    yield _matmul(1024, 1024, 1)
+    """Each shape once, and whole dense layers."""
+    yield from {case.name: case for case in matmul_shapes()}.values()
     for batch, inputs, units in ((1, 13, 64), (32, 784, 512), (128, 784, 512)):
         args = {"batch": batch, "inputs": inputs, "units": units}
         flops = 2.0 * batch * inputs * units
         yield Case(f"dense-relu-{batch}x{inputs}x{units}", MATMUL, "dense", args, flops=flops)
+
+
+def sparse() -> Iterator[Case]:
+    """Product and gradient of the kernel; peers multiply dense, or by their own sparse matrices."""
+    for units in (16, 64):
+        for dense in (True, False):
+            args = {"batch": 512, "inputs": 10000, "per_row": 150, "units": units, "dense": dense}
+            name = f"sparse-512x10000x{units}-150-a-row" + ("" if dense else "-own-sparse")
+            yield Case(name, SPARSE, "sparse_layer", args, flops=4.0 * 512 * 150 * units)
 
 
 XOR = {"units": (2, 8, 1), "hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
@@ -213,7 +254,7 @@ def models() -> Iterator[Case]:
 def all_cases(table: Sequence[Mapping[str, Any]]) -> list[Case]:
     """Every case once; `table` is `pydl._core.ops`."""
     found: dict[str, Case] = {}
-    for case in (*elementwise(table), *reduce(), *nn(), *matmul(), *models()):
+    for case in (*elementwise(table), *reduce(), *nn(), *matmul(), *sparse(), *models()):
         if found.setdefault(case.name, case) is not case:
             raise ValueError(f"bench: two cases are called {case.name}")
     return list(found.values())

@@ -21,12 +21,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench import ROOT, cases, machine
+from bench import ROOT, cases, machine, plot
 from bench.cases import Case
 from bench.frameworks import FRAMEWORKS, PEERS
 
 ROUNDS = 5
 LIMIT_SECONDS = 0.05
+CLOSE = 0.95  # ratios below this are listed at the end
 VALUE_TOLERANCE = 1e-3  # of the mean of a result: coarse, it finds peers that do something else
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Would change how a peer runs, or which kernels its library picks.
@@ -265,11 +266,20 @@ class Report:
                     f"{family}: {len(ratios)} cases, best peer / pydl: geometric mean "
                     f"{geometric_mean(ratios):.2f}, least {min(ratios):.2f}"
                 )
+                self._losses(family)
         noise = self.noise()
         print(
             f"control (the same work in every process): least times within {noise['least']:.0%}, "
             f"medians up to {noise['median']:.0%} above them"
         )
+
+    def _losses(self, family: str) -> None:
+        rows = [r for r in self.rows if r["case"]["family"] == family and "ratio" in r]
+        below = sorted((r for r in rows if r["ratio"] < CLOSE), key=lambda r: r["ratio"])
+        if below:
+            print(f"    below {CLOSE}: {len(below)} of {len(rows)}")
+        for r in below:
+            print(f"    {r['ratio']:.2f} {r['case']['name']} {r['best_peer']}")
 
     def noise(self) -> dict[str, float]:
         controls = [
@@ -375,11 +385,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     parser.add_argument("--filter", default="", metavar="TEXT", help="cases with TEXT in the name")
     parser.add_argument("--json", metavar="FILE", help="also write everything measured to FILE")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw GFLOP/s and shares of bandwidth (needs matplotlib)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the order of frameworks")
     options = parser.parse_args(arguments)
     for family in options.families:
         if family not in cases.FAMILIES:
             parser.error(f"{family!r} is none of {', '.join(cases.FAMILIES)}")
+    if options.plot:
+        plot.require(options.plot)
     if options.time is None:
         options.time = 0.02 if options.quick else 0.5
 
@@ -395,6 +410,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"commit {where['commit']}, load {where['load']:.1f}"
     )
     runs = [compare(selected, options, n) for n in options.threads]
+    if options.plot:
+        plot.draw(runs, where, options.plot)
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": where, "runs": runs}, file, indent=1)

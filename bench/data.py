@@ -19,6 +19,23 @@ def uniform(shape: Sequence[int], low: float = -1, high: float = 1, seed: int = 
     return (low + (high - low) * rng.random(shape, np.float32)).astype(np.float32)
 
 
+def factors(m: int, k: int, n: int, layout: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """The operands of an m x k x n product as they lie in memory, row-major; T: transposed."""
+    a = (m, k) if layout[0] == "N" else (k, m)
+    b = (k, n) if layout[1] == "N" else (n, k)
+    many = (batch,) if batch else ()
+    return uniform((*many, *a), seed=0), uniform((*many, *b), seed=1)
+
+
+def bag_of_words(batch: int, inputs: int, per_row: int) -> np.ndarray:
+    """Ones in `per_row` random places of each row."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((batch, inputs), np.float32)
+    for row in x:
+        row[rng.choice(inputs, per_row, replace=False)] = 1
+    return x
+
+
 def mlp_weights(units: Sequence[int]) -> list[np.ndarray]:
     """kernel, bias, kernel, bias, ...: Glorot uniform and zeros."""
     weights = []

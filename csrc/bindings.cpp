@@ -79,19 +79,8 @@ void bind_matmul(py::module_& m) {
           return py::none();
         View shape;
         matmul_shape(a, b, shape);
-        Epilogue epilogue;
-        if (!bias.is_none()) {
-          const View v = require_view("matmul", bias);
-          if (v.dtype != a.dtype || v.ndim != 1 || v.shape[0] != shape.shape[shape.ndim - 1] ||
-              !is_c_contiguous(v))
-            throw std::invalid_argument("matmul: bias must be a contiguous vector of n values");
-          epilogue.bias = v.data;
-        }
-        if (activation >= 0) {
-          epilogue.activation =
-              kernels().elementwise.unary[activation].forward[float_index(a.dtype)];
-          epilogue.params[0] = p0, epilogue.params[1] = p1, epilogue.params[2] = p2;
-        }
+        const Epilogue epilogue = epilogue_of("matmul", bias, a.dtype, shape.shape[shape.ndim - 1],
+                                              activation, p0, p1, p2);
         py::object result = new_array(a.dtype, shape.ndim, shape.shape, y);
         if (y.size() == 0) return result;
         // the operands with the batch axes of the result
@@ -244,6 +233,21 @@ py::object output_array(const char* who, py::handle out, DType dtype, int ndim,
   return py::reinterpret_borrow<py::object>(out);
 }
 
+Epilogue epilogue_of(const char* who, py::handle bias, DType dtype, ptrdiff_t n, int activation,
+                     double p0, double p1, double p2) {
+  Epilogue epilogue{.params = {p0, p1, p2}};
+  if (!bias.is_none()) {
+    const View v = require_view(who, bias);
+    if (v.dtype != dtype || v.ndim != 1 || v.shape[0] != n || !is_c_contiguous(v))
+      throw std::invalid_argument(std::string(who) + ": bias must be a contiguous vector of " +
+                                  std::to_string(n) + " values");
+    epilogue.bias = v.data;
+  }
+  if (activation >= 0)
+    epilogue.activation = kernels().elementwise.unary[activation].forward[float_index(dtype)];
+  return epilogue;
+}
+
 bool overlaps(const View& a, const View& b) {
   if (a.data == b.data && a.ndim == b.ndim && a.dtype == b.dtype &&
       std::equal(a.strides, a.strides + a.ndim, b.strides))
@@ -270,6 +274,7 @@ void bind_nn(py::module_& m);
 void bind_optimizer(py::module_& m);
 void bind_plan(py::module_& m, PyObject* handler);
 void bind_reduce(py::module_& m);
+void bind_sparse(py::module_& m);
 void bind_tensor(py::module_& m);
 
 }  // namespace pydl
@@ -289,6 +294,7 @@ PYBIND11_MODULE(_core, m) {
   bind_elementwise(m, ops);
   bind_matmul(m);
   bind_reduce(m);
+  bind_sparse(m);
   bind_nn(m);
   bind_optimizer(m);
   bind_plan(m, g_handler_capsule);

@@ -77,6 +77,7 @@ struct GatherKernels;
 struct RandomKernels;
 struct OptimizerKernels;
 struct ElementwiseKernels;
+struct SparseKernels;
 
 // All kernels of one ISA.
 struct KernelTable {
@@ -89,6 +90,7 @@ struct KernelTable {
   const GatherKernels& gather;
   const RandomKernels& random;
   const OptimizerKernels& optimizer;
+  const SparseKernels& sparse;
 };
 
 }  // namespace pydl

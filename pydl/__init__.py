@@ -6,12 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pydl import _loader  # isort: skip  (before anything that imports _core)
-from pydl import _core, autograd, config
+from pydl import _core, autograd, config, sparse
 from pydl.autograd import no_grad
 from pydl.config import show_config
 from pydl.function import function
 from pydl.ops import *  # noqa: F403
 from pydl.ops import __all__ as _ops
+from pydl.sparse import SparseTensor
 from pydl.tape import GradientTape, grad, value_and_grad
 from pydl.tensor import Tensor, Variable, is_tensor, tensor
 
@@ -87,6 +88,7 @@ __all__ = [
     "Layer",
     "Model",
     "Sequential",
+    "SparseTensor",
     "Tensor",
     "Variable",
     "activations",
@@ -110,6 +112,7 @@ __all__ = [
     "random",
     "regularizers",
     "show_config",
+    "sparse",
     "tensor",
     "testing",
     "utils",

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "pydl"
 LAYERS = [
     ["_core", "_loader"],
     ["config", "check"],
-    ["tensor"],
+    ["tensor", "sparse"],
     ["autograd", "tape", "function"],
     ["ops", "random"],
     ["testing"],

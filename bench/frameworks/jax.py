@@ -53,14 +53,21 @@ def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
     return _jitted(getattr(jax.nn, op), data.uniform(shape, -5, 5))
 
 
-def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
-    a = data.uniform((m, k) if layout[0] == "N" else (k, m), seed=0)
-    b = data.uniform((k, n) if layout[1] == "N" else (n, k), seed=1)
-
+def matmul(m: int, k: int, n: int, layout: str, batch: int) -> Callable[[], Any]:
     def product(a: Any, b: Any) -> Any:
-        return (a if layout[0] == "N" else a.T) @ (b if layout[1] == "N" else b.T)
+        return (a if layout[0] == "N" else a.mT) @ (b if layout[1] == "N" else b.mT)
 
-    return _jitted(product, a, b)
+    return _jitted(product, *data.factors(m, k, n, layout, batch))
+
+
+def sparse_layer(batch: int, inputs: int, per_row: int, units: int, dense: bool) -> Any:
+    x = data.bag_of_words(batch, inputs, per_row)
+    w, g = data.uniform((inputs, units)), data.uniform((batch, units), seed=1)
+    if not dense:
+        return None
+    compiled = jax.jit(lambda x, w, g: (x @ w, x.T @ g))
+    operands = [jnp.asarray(a) for a in (x, w, g)]
+    return lambda: jax.block_until_ready(compiled(*operands))[1]
 
 
 def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:

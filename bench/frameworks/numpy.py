@@ -61,12 +61,23 @@ def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
     return lambda: f(x)
 
 
-def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
-    a = data.uniform((m, k) if layout[0] == "N" else (k, m), seed=0)
-    b = data.uniform((k, n) if layout[1] == "N" else (n, k), seed=1)
-    a = a if layout[0] == "N" else a.T
-    b = b if layout[1] == "N" else b.T
+def matmul(m: int, k: int, n: int, layout: str, batch: int) -> Callable[[], Any]:
+    a, b = data.factors(m, k, n, layout, batch)
+    a = a if layout[0] == "N" else np.swapaxes(a, -1, -2)
+    b = b if layout[1] == "N" else np.swapaxes(b, -1, -2)
     return lambda: a @ b
+
+
+def sparse_layer(batch: int, inputs: int, per_row: int, units: int, dense: bool) -> Any:
+    x = data.bag_of_words(batch, inputs, per_row)
+    w, g = data.uniform((inputs, units)), data.uniform((batch, units), seed=1)
+    if not dense:
+        try:
+            from scipy import sparse
+        except ImportError:
+            return None
+        x = sparse.csr_array(x)
+    return lambda: (x @ w, x.T @ g)[1]
 
 
 def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:

@@ -47,12 +47,26 @@ def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
     return lambda: f(x)
 
 
-def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
-    a = pydl.tensor(data.uniform((m, k) if layout[0] == "N" else (k, m), seed=0))
-    b = pydl.tensor(data.uniform((k, n) if layout[1] == "N" else (n, k), seed=1))
+def matmul(m: int, k: int, n: int, layout: str, batch: int) -> Callable[[], Any]:
+    a, b = map(pydl.tensor, data.factors(m, k, n, layout, batch))
     a = a if layout[0] == "N" else a.mT
     b = b if layout[1] == "N" else b.mT
     return lambda: a @ b
+
+
+def sparse_layer(
+    batch: int, inputs: int, per_row: int, units: int, dense: bool
+) -> Callable[[], Any]:
+    x = pydl.sparse.csr(data.bag_of_words(batch, inputs, per_row))
+    w = pydl.tensor(data.uniform((inputs, units)), requires_grad=True)
+    g = pydl.tensor(data.uniform((batch, units), seed=1))
+
+    def run() -> Any:
+        w.grad = None
+        (x @ w).backward(g)
+        return w.grad
+
+    return run
 
 
 def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:

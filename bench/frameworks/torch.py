@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,7 +56,8 @@ def recorded_add(n: int) -> Callable[[], Any]:
 
 
 def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
-    f, x = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}[op], _uniform(shape)
+    x, var = _uniform(shape), functools.partial(torch.var, correction=0)
+    f = find(op, torch, max=torch.amax, var=var)
     return (lambda: f(x)) if axis is None else (lambda: f(x, dim=axis))
 
 
@@ -64,12 +66,20 @@ def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
     return lambda: f(x, dim=-1)
 
 
-def matmul(m: int, k: int, n: int, layout: str) -> Callable[[], Any]:
-    a = _uniform((m, k) if layout[0] == "N" else (k, m), -1, 1, 0)
-    b = _uniform((k, n) if layout[1] == "N" else (n, k), -1, 1, 1)
+def matmul(m: int, k: int, n: int, layout: str, batch: int) -> Callable[[], Any]:
+    a, b = map(torch.from_numpy, data.factors(m, k, n, layout, batch))
     a = a if layout[0] == "N" else a.mT
     b = b if layout[1] == "N" else b.mT
     return lambda: a @ b
+
+
+def sparse_layer(batch: int, inputs: int, per_row: int, units: int, dense: bool) -> Any:
+    x = torch.from_numpy(data.bag_of_words(batch, inputs, per_row))
+    w, g = _uniform((inputs, units)), _uniform((batch, units), -1, 1, 1)
+    if dense:
+        return lambda: (x @ w, x.mT @ g)[1]
+    rows, transposed = x.to_sparse_csr(), x.mT.to_sparse_csr()  # the latter for nothing
+    return lambda: (rows @ w, transposed @ g)[1]
 
 
 def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:

@@ -10,8 +10,11 @@
 namespace pydl::PYDL_ISA {
 namespace {
 
-constexpr int kStripVectors = kStripBytes / kVectorBytes;
-constexpr int kTreeDepth = 48;  // 2^48 parts
+constexpr int kRowVectors = 256 / kVectorBytes;            // side by side in a row
+constexpr int kStripVectors = kStripBytes / kVectorBytes;  // in the widest strip of columns
+constexpr int kRowsAtOnce = 8;                             // of columns: streams of memory
+constexpr ptrdiff_t kPrefetchBytes = 1024;                 // ahead in rows of columns
+constexpr int kTreeDepth = 48;                             // 2^48 parts
 
 constexpr ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
@@ -40,14 +43,6 @@ inline Bits<V> first_lanes(ptrdiff_t n) {
   return lane_numbers<V>() < Element<Bits<V>>(n);
 }
 
-template <class V>
-inline bool any(Bits<V> mask) {
-  uint64_t words[sizeof(mask) / 8], all = 0;
-  __builtin_memcpy(words, &mask, sizeof mask);
-  for (uint64_t w : words) all |= w;
-  return all != 0;
-}
-
 struct Smaller {
   template <class V>
   static V combine(V a, V b) {
@@ -63,8 +58,38 @@ inline ptrdiff_t first_true(Bits<V> mask) {
   return fold_lanes<Smaller, n / 2>(mask ? lane : lane + n)[0];
 }
 
+// Whether one of kCount vectors, a power of two, has a nan; true also where their sum is one.
+template <int kCount, class V>
+inline bool may_have_nan(const V* x) {
+  V sum[kCount];
+#pragma GCC unroll 16
+  for (int k = 0; k < kCount; ++k) sum[k] = x[k];
+#pragma GCC unroll 4
+  for (int half = kCount / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int k = 0; k < half; ++k) sum[k] += sum[k + half];
+  }
+  return any(sum[0] != sum[0]);
+}
+
+// acc[k % kAcc] takes in x[k], k in order.
+template <class Op, int kAcc, int kCount, class V>
+inline void take_in(V* acc, const V* x, V shift) {
+  if constexpr (requires { Op::better(shift, shift); }) {
+    if (!may_have_nan<kCount>(x)) {
+#pragma GCC unroll 16
+      for (int k = 0; k < kCount; ++k)
+        acc[k % kAcc] = Op::better(x[k], acc[k % kAcc]) ? x[k] : acc[k % kAcc];
+      return;
+    }
+  }
+#pragma GCC unroll 16
+  for (int k = 0; k < kCount; ++k) acc[k % kAcc] = Op::step(acc[k % kAcc], x[k], shift);
+}
+
 // x[0 .. n) with kAcc accumulators; the result is in lane 0. Where n fits, fewer accumulators give
 // the same bits: the others would hold the identity.
+constexpr ptrdiff_t kAhead = 4096;
 template <class Op, int kAcc, class T>
 inline Vec<T> fold_run(const T* x, ptrdiff_t n, Vec<T> shift) {
   using V = Vec<T>;
@@ -72,8 +97,13 @@ inline Vec<T> fold_run(const T* x, ptrdiff_t n, Vec<T> shift) {
   for (V& a : acc) a = broadcast(T(Op::kIdentity));
   ptrdiff_t i = 0;
   for (; i + kAcc * kLanes<T> <= n; i += kAcc * kLanes<T>) {
+    V next[kAcc];
 #pragma GCC unroll 16
-    for (int k = 0; k < kAcc; ++k) acc[k] = Op::step(acc[k], load(x + i + k * kLanes<T>), shift);
+    for (int k = 0; k < kAcc; ++k) {
+      __builtin_prefetch(x + i + k * kLanes<T> + kAhead);
+      next[k] = load(x + i + k * kLanes<T>);
+    }
+    take_in<Op, kAcc, kAcc>(acc, next, shift);
   }
   const ptrdiff_t whole = (n - i) / kLanes<T>;  // vectors left, then `left` elements
   const ptrdiff_t left = n - i - whole * kLanes<T>;
@@ -94,40 +124,18 @@ inline Vec<T> fold_run(const T* x, ptrdiff_t n, Vec<T> shift) {
   return fold_lanes<Op, kLanes<T> / 2>(acc[0]);
 }
 
-// Not inlined, like fold_block: a few calls per 4096 elements against much repeated code.
+// Not inlined: a few calls per 4096 elements against much repeated code.
 template <class Op, class T>
 [[gnu::noinline]] Vec<T> fold_chunk(const T* x, ptrdiff_t n, Vec<T> shift) {
   constexpr int kNarrow = 64 / kVectorBytes;
   if (n <= kNarrow * kLanes<T>) return fold_run<Op, kNarrow>(x, n, shift);
-  return fold_run<Op, kStripVectors>(x, n, shift);
+  return fold_run<Op, kRowVectors>(x, n, shift);
 }
 
-// Rows of kWidth vectors, of which the last has `lanes` lanes (only where kWidth is 1).
-template <class T, int kWidth>
-struct Rows {
-  const T* x;
-  ptrdiff_t n, stride, lanes;
-
-  Vec<T> at(ptrdiff_t row, int k) const {
-    const T* p = x + row * stride + k * kLanes<T>;
-    if constexpr (kWidth == 1)
-      if (lanes < kLanes<T>) return load_partial(p, lanes);
-    return load(p);
-  }
-};
-
-template <class Op, class T, int kWidth>
-[[gnu::noinline]] void fold_block(const Rows<T, kWidth>& rows, const Vec<T>* shift, Vec<T>* acc) {
-  Vec<T> sum[kWidth], s[kWidth];
-  for (int k = 0; k < kWidth; ++k) {
-    sum[k] = broadcast(T(Op::kIdentity));
-    s[k] = shift[k];
-  }
-  for (ptrdiff_t r = 0; r < rows.n; ++r) {
-#pragma GCC unroll 16
-    for (int k = 0; k < kWidth; ++k) sum[k] = Op::step(sum[k], rows.at(r, k), s[k]);
-  }
-  for (int k = 0; k < kWidth; ++k) acc[k] = sum[k];
+// The vector that starts `column` columns into a row.
+template <class T>
+inline Vec<T> load_columns(const T* row, ptrdiff_t column, ptrdiff_t lanes) {
+  return lanes == kLanes<T> ? load(row + column) : load_partial(row + column, lanes);
 }
 
 template <class T>
@@ -144,22 +152,29 @@ inline Vec<T> get(const T* p, ptrdiff_t stride, ptrdiff_t lanes) {
   return v;
 }
 
-// How a kind of op gets its partial results: `Slot` holds one vector of columns, or one row in
-// lane 0; chunk and block make slots, combine joins two neighbours, finish writes the output.
+// How a kind of op gets its partial results. `Slot` is that of one part: of a vector of columns, or
+// of a row, in lane 0. chunk() makes one of a row; of columns, start(), take() rows in order,
+// close(). combine() joins two neighbours, settle() completes the one of a whole row, write()
+// finishes it.
 template <class Op, class T>
 struct Folding {
   using V = Vec<T>;
   using Out = T;
   using Slot = V;
+  using Running = V;  // of rows so far
 
   static Slot chunk(const T* x, ptrdiff_t n, ptrdiff_t, V shift) {
     return fold_chunk<Op>(x, n, shift);
   }
-  template <int kWidth>
-  static void block(const Rows<T, kWidth>& rows, ptrdiff_t, const V* shift, Slot* slot) {
-    fold_block<Op>(rows, shift, slot);
+  static Running start() { return broadcast(T(Op::kIdentity)); }
+  // Row `row` of the block and those after it.
+  template <int kRows>
+  static void take(Running& sum, const V* x, ptrdiff_t, V shift) {
+    take_in<Op, 1, kRows>(&sum, x, shift);
   }
+  static Slot close(const Running& sum, ptrdiff_t, ptrdiff_t) { return sum; }
   static Slot combine(Slot a, Slot b) { return Op::combine(a, b); }
+  static Slot settle(Slot slot, const T*, const ReduceArgs&) { return slot; }
   static V finish(Slot slot, V shift, const ReduceArgs& a) {
     return Op::finish(slot, shift, a.n, a.params);
   }
@@ -176,53 +191,63 @@ struct Searching {
   using Out = int64_t;
   struct Slot {
     V value;
-    int64_t index[kLanes<T>];
+    int64_t index[kLanes<T>];  // in rows, before settle: where the part begins
+  };
+  struct Running {
+    V value;
+    Bits<V> row;
   };
 
   // Where x is the element that `value`, the reduction over x and others, came from.
   static Bits<V> match(V x, V value) { return (x == value) | (x != x); }
 
   static Slot chunk(const T* x, ptrdiff_t n, ptrdiff_t first, V) {
-    const V value = broadcast(fold_chunk<Value>(x, n, V{})[0]);
-    constexpr ptrdiff_t kStep = kStripVectors * kLanes<T>;
-    ptrdiff_t i = 0;
+    return {broadcast(fold_chunk<Value>(x, n, V{})[0]), {first}};
+  }
+  // Only the part that holds the value is searched for its place.
+  static Slot settle(Slot slot, const T* x, const ReduceArgs& a) {
+    const V value = slot.value;
+    slot.index[0] = any(value != value)
+                        ? find(x, slot.index[0], a.n, [](V v) { return v != v; })
+                        : find(x, slot.index[0], a.n, [=](V v) { return v == value; });
+    return slot;
+  }
+  // The first element from i on that is found.
+  template <class F>
+  static ptrdiff_t find(const T* x, ptrdiff_t i, ptrdiff_t n, F found) {
+    constexpr ptrdiff_t kStep = kRowVectors * kLanes<T>;
     for (; i + kStep <= n; i += kStep) {
-      Bits<V> found{};
-      for (int k = 0; k < kStripVectors; ++k) found |= match(load(x + i + k * kLanes<T>), value);
-      if (any<V>(found)) break;
+      Bits<V> some{};
+#pragma GCC unroll 16
+      for (int k = 0; k < kRowVectors; ++k) some |= found(load(x + i + k * kLanes<T>));
+      if (any(some)) break;
     }
     for (; i < n; i += kLanes<T>) {
       const ptrdiff_t lanes = smaller(kLanes<T>, n - i);
-      const V v = lanes == kLanes<T> ? load(x + i) : load_partial(x + i, lanes);
-      const Bits<V> found = match(v, value) & first_lanes<V>(lanes);
-      if (!any<V>(found)) continue;
-      i += first_true<V>(found);
-      break;
+      const Bits<V> mask = found(load_columns(x, i, lanes)) & first_lanes<V>(lanes);
+      if (any(mask)) return i + first_true<V>(mask);
     }
-    Slot slot{value, {}};
-    slot.index[0] = first + i;
+    return n - 1;  // only if x was changed meanwhile
+  }
+
+  static Running start() { return {broadcast(T(Value::kIdentity)), Bits<V>{}}; }
+  template <int kRows>
+  static void take(Running& sum, const V* x, ptrdiff_t row, V) {
+    const auto put = [&](int k, Bits<V> better) {
+      sum.value = select(better, x[k], sum.value);
+      sum.row = better ? Element<Bits<V>>(row + k) - Bits<V>{} : sum.row;
+    };
+    if (may_have_nan<kRows>(x)) {
+      for (int k = 0; k < kRows; ++k) put(k, ~match(sum.value, Value::step(sum.value, x[k], V{})));
+      return;
+    }
+#pragma GCC unroll 8
+    for (int k = 0; k < kRows; ++k) put(k, Value::better(x[k], sum.value));
+  }
+  static Slot close(const Running& sum, ptrdiff_t first, ptrdiff_t) {
+    Slot slot{sum.value, {}};
+    for (int i = 0; i < kLanes<T>; ++i) slot.index[i] = first + sum.row[i];
     return slot;
-  }
-
-  template <int kWidth>
-  [[gnu::noinline]] static void block(const Rows<T, kWidth>& rows, ptrdiff_t first, const V*,
-                                      Slot* slot) {
-    V value[kWidth], none[kWidth] = {};
-    Bits<V> row[kWidth] = {};
-    fold_block<Value>(rows, none, value);
-    for (ptrdiff_t r = rows.n; r-- > 0;) {
-#pragma GCC unroll 16
-      for (int k = 0; k < kWidth; ++k)
-        row[k] = match(rows.at(r, k), value[k]) ? Element<Bits<V>>(r) - Bits<V>{} : row[k];
-    }
-#pragma GCC unroll 1
-    for (int k = 0; k < kWidth; ++k) set(slot[k], value[k], row[k], first);
-  }
-
-  // Not inlined, like combine: it would be unrolled in a dozen places.
-  [[gnu::noinline]] static void set(Slot& slot, V value, Bits<V> row, ptrdiff_t first) {
-    slot.value = value;
-    for (int i = 0; i < kLanes<T>; ++i) slot.index[i] = first + row[i];
   }
   [[gnu::noinline]] static Slot combine(const Slot& a, const Slot& b) {
     Slot slot{Value::combine(a.value, b.value), {}};
@@ -236,20 +261,66 @@ struct Searching {
   }
 };
 
+// Sums over x - mean, each part with its own mean; joined as Chan, Golub and LeVeque do, "Updating
+// formulae and a pairwise algorithm for computing sample variances" (1979).
+template <class Op, class T>
+struct Spreading {
+  using V = Vec<T>;
+  using Mean = typename Op::FromMean;
+  using Out = T;
+  struct Slot {
+    V sum, spread;
+    double n;
+  };
+  struct Running {
+    V sum, spread;
+  };
+
+  static Slot chunk(const T* x, ptrdiff_t n, ptrdiff_t, V) {
+    const V sum = fold_chunk<Mean>(x, n, V{});
+    const V mean = broadcast(Mean::finish(sum, V{}, n, nullptr)[0]);
+    return {sum, fold_chunk<Op>(x, n, mean), double(n)};
+  }
+  static Running start() { return {V{}, V{}}; }
+  template <int kRows>
+  static void take(Running& sum, const V* x, ptrdiff_t row, V) {
+    V total{}, spread{};
+    take_in<Mean, 1, kRows>(&total, x, V{});
+    const V mean = total * T(1.0 / kRows);
+    take_in<Op, 1, kRows>(&spread, x, mean);
+    if (row > 0) {
+      const V step = mean - sum.sum * T(1.0 / double(row));
+      spread += step * step * T(double(row) * kRows / double(row + kRows));
+    }
+    sum.sum += total;
+    sum.spread += spread;
+  }
+  static Slot close(const Running& sum, ptrdiff_t, ptrdiff_t n) {
+    return {sum.sum, sum.spread, double(n)};
+  }
+  static Slot combine(const Slot& a, const Slot& b) {
+    const V step = b.sum * T(1 / b.n) - a.sum * T(1 / a.n);
+    const double n = a.n + b.n;
+    return {a.sum + b.sum, a.spread + b.spread + step * step * T(a.n * b.n / n), n};
+  }
+  static Slot settle(const Slot& slot, const T*, const ReduceArgs&) { return slot; }
+  static void write(Out* out, ptrdiff_t stride, ptrdiff_t lanes, const Slot& slot, V,
+                    const ReduceArgs& a) {
+    put(out, stride, lanes, Op::finish(slot.spread, V{}, a.n, a.params));
+  }
+};
+
 // Takes in the parts in order and joins them as a binary tree does, holding one per level.
-template <class Scheme, int kWidth>
+template <class Scheme>
 class Tree {
  public:
   using Slot = typename Scheme::Slot;
 
-  void clear() { depth_ = 0, pushed_ = 0; }
-  // Where the next part is to be written; push() takes it in.
-  Slot* next() { return levels_[depth_]; }
-  void push() {
-    ++depth_;
+  void push(const Slot& slot) {
+    levels_[depth_++] = slot;
     for (ptrdiff_t n = ++pushed_; n % 2 == 0; n /= 2) join();
   }
-  Slot* total() {
+  Slot total() {
     while (depth_ > 1) join();
     return levels_[0];
   }
@@ -257,49 +328,21 @@ class Tree {
  private:
   void join() {
     --depth_;
-#pragma GCC unroll 1
-    for (int k = 0; k < kWidth; ++k)
-      levels_[depth_ - 1][k] = Scheme::combine(levels_[depth_ - 1][k], levels_[depth_][k]);
+    levels_[depth_ - 1] = Scheme::combine(levels_[depth_ - 1], levels_[depth_]);
   }
 
-  Slot levels_[kTreeDepth + 1][kWidth];
+  Slot levels_[kTreeDepth + 1];
   int depth_ = 0;
   ptrdiff_t pushed_ = 0;
 };
 
 template <class Scheme, class T>
 inline typename Scheme::Slot whole_row(const T* x, Vec<T> shift, const ReduceArgs& a) {
-  if (a.parts == 1) return Scheme::chunk(x, a.n, 0, shift);
-  Tree<Scheme, 1> tree;
-  ptrdiff_t i = 0;
-  do {
-    *tree.next() = Scheme::chunk(x + i, smaller(kChunkElements, a.n - i), i, shift);
-    tree.push();
-  } while ((i += kChunkElements) < a.n);
-  return *tree.total();
-}
-
-// The rows of one part; `first` is its first row.
-template <class T, int kWidth>
-inline Rows<T, kWidth> rows_of(const T* x, ptrdiff_t part, ptrdiff_t lanes, const ReduceArgs& a) {
-  const ptrdiff_t first = part * kBlockRows;
-  return {x + first * a.stride, smaller(kBlockRows, a.n - first), a.stride, lanes};
-}
-
-template <class Scheme, int kWidth, class T>
-inline void whole_columns(const T* x, ptrdiff_t lanes, const Vec<T>* shift, const ReduceArgs& a,
-                          typename Scheme::Slot* slot) {
-  if (a.parts == 1)
-    return Scheme::template block<kWidth>(rows_of<T, kWidth>(x, 0, lanes, a), 0, shift, slot);
-  Tree<Scheme, kWidth> tree;
-  ptrdiff_t part = 0;
-  do {
-    Scheme::template block<kWidth>(rows_of<T, kWidth>(x, part, lanes, a), part * kBlockRows, shift,
-                                   tree.next());
-    tree.push();
-  } while (++part < a.parts);
-#pragma GCC unroll 1
-  for (int k = 0; k < kWidth; ++k) slot[k] = tree.total()[k];
+  if (a.parts == 1) return Scheme::settle(Scheme::chunk(x, a.n, 0, shift), x, a);
+  Tree<Scheme> tree;
+  for (ptrdiff_t i = 0; i < a.n; i += kChunkElements)
+    tree.push(Scheme::chunk(x + i, smaller(kChunkElements, a.n - i), i, shift));
+  return Scheme::settle(tree.total(), x, a);
 }
 
 struct Offsets {
@@ -321,18 +364,6 @@ inline Offsets outer_offsets(const Args& a, ptrdiff_t index) {
   return at;
 }
 
-// Calls f.template operator()<kWidth>(column, lanes) over the columns of one strip: at once where
-// the strip is full, else vector by vector, the last one partial.
-template <class T, class F>
-inline void over_strip(ptrdiff_t strip, ptrdiff_t columns, F f) {
-  constexpr ptrdiff_t kStripColumns = kStripVectors * kLanes<T>;
-  ptrdiff_t column = strip * kStripColumns;
-  if (column + kStripColumns <= columns)
-    return f.template operator()<kStripVectors>(column, kLanes<T>);
-  for (; column < columns; column += kLanes<T>)
-    f.template operator()<1>(column, smaller(kLanes<T>, columns - column));
-}
-
 template <class Op, class T>
 struct SchemeOf {
   using Type = Folding<Op, T>;
@@ -342,12 +373,18 @@ template <class Op, class T>
 struct SchemeOf<Op, T> {
   using Type = Searching<Op, T>;
 };
+template <class Op, class T>
+  requires requires { typename Op::FromMean; }
+struct SchemeOf<Op, T> {
+  using Type = Spreading<Op, T>;
+};
 
 template <class Op, class T>
 struct Loops {
   using V = Vec<T>;
   using Scheme = typename SchemeOf<Op, T>::Type;
   using Slot = typename Scheme::Slot;
+  using Running = typename Scheme::Running;
   using Out = typename Scheme::Out;
   static constexpr bool kShifted = requires { typename Op::Shift; };
 
@@ -357,16 +394,6 @@ struct Loops {
       return broadcast(First::finish(whole_row<First>(x, V{}, a), V{}, a)[0]);
     } else {
       return V{};
-    }
-  }
-
-  template <int kWidth>
-  static void column_shift(const T* x, ptrdiff_t lanes, const ReduceArgs& a, V* shift) {
-    if constexpr (kShifted) {
-      using First = Folding<typename Op::Shift, T>;
-      V none[kWidth] = {};
-      whole_columns<First, kWidth>(x, lanes, none, a, shift);
-      for (int k = 0; k < kWidth; ++k) shift[k] = First::finish(shift[k], none[k], a);
     }
   }
 
@@ -401,66 +428,85 @@ struct Loops {
     }
   }
 
-  static void columns(const void* args, ptrdiff_t begin, ptrdiff_t end) {
-    const auto& a = *static_cast<const ReduceArgs*>(args);
-    const ptrdiff_t strips = ceil_div(a.columns, kStripVectors * kLanes<T>);
-    for (ptrdiff_t item = begin; item < end; ++item) {
-      const Offsets at = outer_offsets(a, item / strips);
-      over_strip<T>(item % strips, a.columns, [&]<int kWidth>(ptrdiff_t column, ptrdiff_t lanes) {
-        const T* x = static_cast<const T*>(a.x) + at.x + column;
-        V shift[kWidth] = {};
-        Slot slot[kWidth];
-        column_shift<kWidth>(x, lanes, a, shift);
-        whole_columns<Scheme, kWidth>(x, lanes, shift, a, slot);
-#pragma GCC unroll 1
-        for (int k = 0; k < kWidth; ++k, column += kLanes<T>)
-          Scheme::write(static_cast<Out*>(a.out) + at.out + column * a.column_out_stride,
-                        a.column_out_stride, lanes, slot[k], shift[k], a);
-      });
-    }
+  // kRows rows, of which x is the first and `row` its number in the block.
+  template <int kRows>
+  static void take(const T* x, ptrdiff_t stride, ptrdiff_t row, ptrdiff_t columns, const V* shift,
+                   Running* running) {
+    const ptrdiff_t whole = columns / kLanes<T>, left = columns % kLanes<T>;
+    const auto take_vector = [&](ptrdiff_t i, auto load_at) {
+      V v[kRows];
+#pragma GCC unroll 8
+      for (int k = 0; k < kRows; ++k) v[k] = load_at(x + k * stride + i * kLanes<T>);
+      Scheme::template take<kRows>(running[i], v, row, kShifted ? shift[i] : V{});
+    };
+    // Vectors [first, last), while what lies `ahead` of them is fetched.
+    const auto take_vectors = [&](ptrdiff_t first, ptrdiff_t last, ptrdiff_t ahead) {
+      for (ptrdiff_t i = first; i < last; ++i)
+        take_vector(i, [=](const T* p) {
+          if (kRows > 1) __builtin_prefetch(p + ahead);
+          return load(p);
+        });
+    };
+    constexpr ptrdiff_t kAhead = kPrefetchBytes / sizeof(T);
+    const ptrdiff_t end = columns > kAhead ? whole - kAhead / kLanes<T> : 0;
+    take_vectors(0, end, kAhead);
+    take_vectors(end, whole, kRows * stride - end * kLanes<T>);  // the start of the next rows
+    if (left) take_vector(whole, [=](const T* p) { return load_partial(p, left); });
   }
 
   static void blocks(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const auto& a = *static_cast<const ReduceArgs*>(args);
-    const ptrdiff_t strips = ceil_div(a.columns, kStripVectors * kLanes<T>);
+    const ptrdiff_t strips = ceil_div(a.columns, a.strip);
     const ptrdiff_t vectors = ceil_div(a.columns, kLanes<T>);
+    Running running[kStripVectors];
+    V shift[kShifted ? kStripVectors : 1];
     for (ptrdiff_t item = begin; item < end; ++item) {
-      const ptrdiff_t part = item / strips % a.parts, outer = item / strips / a.parts;
+      const ptrdiff_t first = item % strips * a.strip, part = item / strips % a.parts;
+      const ptrdiff_t outer = item / strips / a.parts,
+                      columns = smaller(a.strip, a.columns - first);
+      const ptrdiff_t first_row = part * kBlockRows, n = smaller(kBlockRows, a.n - first_row);
       const Offsets at = outer_offsets(a, outer);
-      over_strip<T>(item % strips, a.columns, [&]<int kWidth>(ptrdiff_t column, ptrdiff_t lanes) {
-        V shift[kWidth];
-        Slot slot[kWidth];
-#pragma GCC unroll 1
-        for (int k = 0; k < kWidth; ++k) {
-          const ptrdiff_t offset = (column + k * kLanes<T>)*a.column_out_stride;
-          shift[k] = stored_shift(a, at.out + offset, lanes);
-        }
-        Scheme::template block<kWidth>(
-            rows_of<T, kWidth>(static_cast<const T*>(a.x) + at.x + column, part, lanes, a),
-            part * kBlockRows, shift, slot);
-        Slot* to = static_cast<Slot*>(a.slots) + (outer * vectors + column / kLanes<T>)*a.parts;
-#pragma GCC unroll 1
-        for (int k = 0; k < kWidth; ++k) to[k * a.parts + part] = slot[k];
-      });
+      const auto out_of = [&](ptrdiff_t column) {
+        return at.out + (first + column) * a.column_out_stride;
+      };
+      for (ptrdiff_t k = 0, column = 0; column < columns; ++k, column += kLanes<T>) {
+        running[k] = Scheme::start();
+        if (kShifted)
+          shift[k] = stored_shift(a, out_of(column), smaller(kLanes<T>, columns - column));
+      }
+      const T* x = static_cast<const T*>(a.x) + at.x + first + first_row * a.stride;
+      ptrdiff_t row = 0;
+      for (; row + kRowsAtOnce <= n; row += kRowsAtOnce)
+        take<kRowsAtOnce>(x + row * a.stride, a.stride, row, columns, shift, running);
+      for (; row < n; ++row) take<1>(x + row * a.stride, a.stride, row, columns, shift, running);
+      Slot* slots =
+          static_cast<Slot*>(a.slots) + (outer * a.parts + part) * vectors + first / kLanes<T>;
+      for (ptrdiff_t k = 0, column = 0; column < columns; ++k, column += kLanes<T>) {
+        const Slot slot = Scheme::close(running[k], first_row, n);
+        if (a.parts > 1)
+          slots[k] = slot;
+        else
+          Scheme::write(static_cast<Out*>(a.out) + out_of(column), a.column_out_stride,
+                        smaller(kLanes<T>, columns - column), slot, shift[kShifted ? k : 0], a);
+      }
     }
   }
 
   static void join(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const auto& a = *static_cast<const ReduceArgs*>(args);
     const ptrdiff_t vectors = ceil_div(a.columns, kLanes<T>);
-    Tree<Scheme, 1> tree;
     for (ptrdiff_t item = begin; item < end; ++item) {
       const ptrdiff_t column = item % vectors * kLanes<T>;
       const ptrdiff_t lanes = smaller(kLanes<T>, a.columns - column);
-      const ptrdiff_t out = outer_offsets(a, item / vectors).out + column * a.column_out_stride;
-      const Slot* from = static_cast<const Slot*>(a.slots) + item * a.parts;
-      tree.clear();
-      ptrdiff_t part = 0;
-      do {
-        *tree.next() = from[part];
-        tree.push();
-      } while (++part < a.parts);
-      Scheme::write(static_cast<Out*>(a.out) + out, a.column_out_stride, lanes, *tree.total(),
+      const Offsets at = outer_offsets(a, item / vectors);
+      const ptrdiff_t out = at.out + column * a.column_out_stride;
+      const Slot* from =
+          static_cast<const Slot*>(a.slots) + item / vectors * vectors * a.parts + item % vectors;
+      Tree<Scheme> tree;
+      for (ptrdiff_t part = 0; part < a.parts; ++part) tree.push(from[part * vectors]);
+      Slot total = tree.total();
+      if (a.columns == 1) total = Scheme::settle(total, static_cast<const T*>(a.x) + at.x, a);
+      Scheme::write(static_cast<Out*>(a.out) + out, a.column_out_stride, lanes, total,
                     stored_shift(a, out, lanes), a);
     }
   }
@@ -486,7 +532,8 @@ inline void running_sum(ptrdiff_t n, X zero, Load load_at, Store store_at) {
 template <class T>
 void cumulative_sum(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& a = *static_cast<const CumulativeSumArgs*>(args);
-  const ptrdiff_t strips = ceil_div(a.columns, kStripVectors * kLanes<T>);
+  constexpr ptrdiff_t kStrip = kCumulativeStripBytes / sizeof(T);
+  const ptrdiff_t strips = ceil_div(a.columns, kStrip);
   for (ptrdiff_t item = begin; item < end; ++item) {
     const Offsets at = outer_offsets(a, item / strips);
     const T* x = static_cast<const T*>(a.x) + at.x;
@@ -497,12 +544,11 @@ void cumulative_sum(const void* args, ptrdiff_t begin, ptrdiff_t end) {
           [=, &a](ptrdiff_t i, T sum) { out[i * a.out_stride] = sum; });
       continue;
     }
-    ptrdiff_t column = item % strips * kStripVectors * kLanes<T>;
-    for (int k = 0; k < kStripVectors && column < a.columns; ++k, column += kLanes<T>) {
-      const ptrdiff_t lanes = smaller(kLanes<T>, a.columns - column);
-      const Rows<T, 1> rows{x + column, a.n, a.stride, lanes};
+    const ptrdiff_t first = item % strips * kStrip, last = smaller(first + kStrip, a.columns);
+    for (ptrdiff_t column = first; column < last; column += kLanes<T>) {
+      const ptrdiff_t lanes = smaller(kLanes<T>, last - column);
       running_sum(
-          a.n, Vec<T>{}, [&](ptrdiff_t i) { return rows.at(i, 0); },
+          a.n, Vec<T>{}, [&](ptrdiff_t i) { return load_columns(x + i * a.stride, column, lanes); },
           [&](ptrdiff_t i, Vec<T> sum) {
             store_partial(out + column + i * a.out_stride, sum, lanes);
           });
@@ -519,9 +565,8 @@ consteval int index_of(List<Ops...>) {
 }
 
 template <class Op, class T>
-constexpr ReduceLoops kLoops{Loops<Op, T>::rows,    Loops<Op, T>::chunks,
-                             Loops<Op, T>::columns, Loops<Op, T>::blocks,
-                             Loops<Op, T>::join,    sizeof(typename Loops<Op, T>::Slot)};
+constexpr ReduceLoops kLoops{Loops<Op, T>::rows, Loops<Op, T>::chunks, Loops<Op, T>::blocks,
+                             Loops<Op, T>::join, sizeof(typename Loops<Op, T>::Slot)};
 
 template <class Op>
 consteval ReduceEntry entry() {

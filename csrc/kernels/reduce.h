@@ -13,7 +13,8 @@ namespace pydl {
 
 constexpr ptrdiff_t kChunkElements = 4096;  // 16 KiB of float32: half of a 32 KiB L1
 constexpr ptrdiff_t kBlockRows = 256;
-constexpr ptrdiff_t kStripBytes = 256;  // width of a strip of columns, the item of their launches
+constexpr ptrdiff_t kStripBytes = 16384;  // of the widest strip of columns
+constexpr ptrdiff_t kCumulativeStripBytes = 256;
 
 struct ReduceInfo {
   const char* name = nullptr;
@@ -26,23 +27,23 @@ struct ReduceInfo {
 struct ReduceArgs {
   const void* x;
   void* out;
-  const void* shift;  // one value per output, laid out like out; null where the op has no shift
-  void* slots;        // [outer][vector of columns][part]
+  const void* shift;  // one value per output, laid out like out; null in rows, and without a shift
+  void* slots;        // [outer][part][vector of columns]
 
   int outer_ndim;  // kept axes outside the columns
   ptrdiff_t outer_shape[kMaxDims], outer_stride[kMaxDims], outer_out_stride[kMaxDims];
   ptrdiff_t n, stride;                   // the reduced axis; stride is 1 in rows
   ptrdiff_t columns, column_out_stride;  // the contiguous kept axis; 1 and 1 in rows
+  ptrdiff_t strip;                       // columns of an item, whole vectors
   ptrdiff_t parts;                       // along n, at least 1
   double params[kMaxParams];
 };
 
 struct ReduceLoops {
-  RangeFn rows;     // item: one row, finished
-  RangeFn chunks;   // item: (outer, part); into its slot
-  RangeFn columns;  // item: (outer, strip), finished
-  RangeFn blocks;   // item: (outer, part, strip); into its slots
-  RangeFn join;     // item: (outer, vector of columns); its slots joined, finished
+  RangeFn rows;    // item: one row, finished
+  RangeFn chunks;  // item: (outer, part); into its slot
+  RangeFn blocks;  // item: (outer, part, strip); into its slots, or finished where parts is 1
+  RangeFn join;    // item: (outer, vector of columns); its slots joined, finished
   ptrdiff_t slot_bytes;
 };
 

@@ -80,7 +80,7 @@ class PairwiseSum {
     partial_[level] = value;
   }
   T total() const {
-    T sum = 0;
+    T sum{};
     int level = 0;
     for (ptrdiff_t bits = count_; bits; bits >>= 1, ++level)
       if (bits & 1) sum = partial_[level] + sum;

@@ -8,6 +8,7 @@
 #include "kernels/optimizer.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/sparse.h"
 #include "simd/vec.h"
 
 #define PYDL_TEXT_OF(x) #x
@@ -22,9 +23,10 @@ extern const NnKernels nn_kernels;
 extern const GatherKernels gather_kernels;
 extern const RandomKernels random_kernels;
 extern const OptimizerKernels optimizer_kernels;
+extern const SparseKernels sparse_kernels;
 
 extern constinit const KernelTable kernels = {
-    PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,   gemm_kernels,
-    nn_kernels,          gather_kernels, random_kernels,      optimizer_kernels};
+    PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,    gemm_kernels,
+    nn_kernels,          gather_kernels, random_kernels,      optimizer_kernels, sparse_kernels};
 
 }  // namespace pydl::PYDL_ISA

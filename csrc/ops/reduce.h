@@ -6,7 +6,8 @@
 //
 // `Shift` names a reduction that runs first and whose result is `shift`. An op with `Value` gives
 // the position of the first element that equals that reduction's result, the first nan if there is
-// one. All functions work lane by lane.
+// one. An op with `FromMean` sums over x - mean, part by part, in one pass over memory. Where x is
+// no nan, better(x, acc) ? x : acc is step (acc may be nan). All functions work lane by lane.
 #pragma once
 
 #include "kernels/reduce.h"
@@ -54,7 +55,7 @@ struct Mean : Sum {
 
 // sum (x - mean)^2 / max(n - correction, 0)
 struct Var : Sum {
-  using Shift = Mean;
+  using FromMean = Mean;
   static constexpr ReduceInfo info{.name = "var", .params = {{"correction", 0}}};
   template <class V>
   static V step(V acc, V x, V mean) {
@@ -93,6 +94,10 @@ struct Max {
     return max(acc, x);
   }
   template <class V>
+  static auto better(V x, V acc) {
+    return x > acc;
+  }
+  template <class V>
   static V combine(V a, V b) {
     return max(a, b);
   }
@@ -108,6 +113,10 @@ struct Min {
   template <class V>
   static V step(V acc, V x, V) {
     return min(acc, x);
+  }
+  template <class V>
+  static auto better(V x, V acc) {
+    return x < acc;
   }
   template <class V>
   static V combine(V a, V b) {

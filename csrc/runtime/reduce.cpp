@@ -14,8 +14,10 @@
 namespace pydl {
 namespace {
 
-constexpr ptrdiff_t kFewItems = 16;       // too few to share out evenly: parts become the items
-constexpr ptrdiff_t kNarrowColumns = 16;  // shorter axes are not worth keeping innermost
+constexpr ptrdiff_t kFewItems = 16;         // too few to share out evenly: parts become the items
+constexpr ptrdiff_t kMostChunks = 64;       // of a launch: long ones read memory in long runs
+constexpr ptrdiff_t kNarrowestBytes = 256;  // of a strip of columns
+constexpr ptrdiff_t kNarrowColumns = 16;    // shorter axes are not worth keeping innermost
 
 ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
@@ -150,20 +152,27 @@ void run(const ReduceEntry& op, DType dtype, const Problem& problem, void* out,
   args.stride = problem.reduced.back().stride;
   for (int i = 0; params && i < kMaxParams; ++i) args.params[i] = params[i];
 
-  // rows: an item is a row, a part a chunk of it; columns: a strip, a block of it
+  // rows: an item is a row, a part a chunk of it; columns: a block of a strip
   const bool rows = problem.is_rows() && !(args.n == 1 && problem.is_columns());
-  const ptrdiff_t strip = rows ? 1 : kStripBytes / item;
   args.columns = rows ? 1 : problem.kept.back().size;
   args.column_out_stride = rows ? 1 : problem.kept.back().out_stride;
   set_outer(args, problem.kept, problem.kept.count - !rows);
   const ptrdiff_t part = rows ? kChunkElements : kBlockRows;
   args.parts = std::max<ptrdiff_t>(1, ceil_div(args.n, part));
   const ptrdiff_t outer = problem.kept.size() / args.columns;
-  const ptrdiff_t items = outer * ceil_div(args.columns, strip);
-  const ptrdiff_t width = std::min(args.columns, strip);
-  if (items >= kFewItems || args.n * width <= 2 * op.info.grain || args.parts == 1)
-    return launch(rows ? loops.rows : loops.columns, args, items,
-                  grain_of(op.info.grain, args.n * width));
+  const ptrdiff_t grain =
+      std::max(op.info.grain, problem.kept.size() * args.n / kMostChunks);  // elements
+  if (rows && (outer >= kFewItems || args.n <= 2 * op.info.grain || args.parts == 1))
+    return launch(loops.rows, args, outer, grain_of(grain, args.n));
+
+  args.strip = kStripBytes / item;
+  while (args.strip > kNarrowestBytes / item &&
+         outer * args.parts * ceil_div(args.columns, args.strip) < kFewItems)
+    args.strip /= 2;
+  const ptrdiff_t items = outer * args.parts * ceil_div(args.columns, args.strip);
+  const ptrdiff_t work = std::min(args.n, part) * std::min(args.columns, args.strip);
+  if (args.parts == 1 && op.shift < 0)
+    return launch(loops.blocks, args, items, grain_of(grain, work));
 
   Scratch<char> shift(op.shift >= 0 ? problem.kept.size() * item : 0);
   if (op.shift >= 0) {
@@ -172,11 +181,10 @@ void run(const ReduceEntry& op, DType dtype, const Problem& problem, void* out,
   }
   const ptrdiff_t lanes = rows ? 1 : kernels().vector_bytes / item;
   const ptrdiff_t joins = outer * ceil_div(args.columns, lanes);
-  Scratch<char> slots(joins * args.parts * loops.slot_bytes);
+  Scratch<char> slots(args.parts > 1 ? joins * args.parts * loops.slot_bytes : 0);
   args.slots = slots.get();
-  launch(rows ? loops.chunks : loops.blocks, args, items * args.parts,
-         grain_of(op.info.grain, part * width));
-  launch(loops.join, args, joins, grain_of(op.info.grain, args.parts * lanes));
+  launch(rows ? loops.chunks : loops.blocks, args, items, grain_of(grain, work));
+  if (args.parts > 1) launch(loops.join, args, joins, grain_of(op.info.grain, args.parts * lanes));
 }
 
 }  // namespace
@@ -234,7 +242,7 @@ void cumulative_sum(const View& x, int axis, const View& out) {
   args.out_stride = out.strides[axis];
   args.columns = columns ? lines.back().size : 1;
   set_outer(args, lines, lines.count - columns);
-  const ptrdiff_t strip = kStripBytes / item_size(x.dtype);
+  const ptrdiff_t strip = kCumulativeStripBytes / item_size(x.dtype);
   launch(kernels().reduce.cumulative_sum[float_index(x.dtype)], args,
          lines.size() / args.columns * ceil_div(args.columns, strip),
          grain_of(32 * 1024, args.n * std::min(args.columns, strip)));

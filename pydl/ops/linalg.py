@@ -25,6 +25,7 @@ from pydl.ops.shape import (
     squeeze,
 )
 from pydl.ops.unbroadcast import unbroadcast
+from pydl.sparse import SparseTensor, csr, is_sparse
 from pydl.tensor import Tensor, wrap
 
 _UNARY_INDEX = {row["name"]: i for i, row in enumerate(_core.ops) if row["kind"] == "unary"}
@@ -52,10 +53,34 @@ def _both(who: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     return astype(a, dtype), astype(b, dtype)
 
 
+def _sparse_pair(who: str, a: Any, b: Any) -> tuple[SparseTensor, Tensor]:
+    if is_sparse(b):
+        raise TypeError(
+            f"{who}: a sparse matrix must be the left operand; use to_dense() on the right"
+        )
+    a, b = csr(a), as_tensor(b, who)
+    dtype = result_type(a.data, b.data)
+    return a.astype(dtype), astype(b, dtype)
+
+
+def _matmul_sparse(a: Any, b: Any) -> Tensor:
+    a, b = _sparse_pair("matmul", a, b)
+    if b.ndim not in (1, 2) or b.shape[0] != a.shape[1]:
+        raise ValueError(
+            f"matmul: sparse {a.shape} @ {b.shape}: the right operand must be a matrix or vector "
+            f"of {a.shape[1]} rows"
+        )
+    y = _sparse_dense(b if b.ndim == 2 else expand_dims(b, -1), None, a)
+    return y if b.ndim == 2 else squeeze(y, -1)
+
+
 def matmul(a: Any, b: Any, /) -> Tensor:
     """a @ b: matrix products over the last two axes, leading axes broadcast; vectors as in NumPy.
 
     y[..., i, j] = sum_k a[..., i, k] b[..., k, j]. ValueError where the inner sizes differ.
+
+    a may be a SparseTensor or a SciPy sparse matrix, a constant; b then is a matrix or a vector.
+    Where b is finite, the result has the bits of the dense product (a zero's sign may differ).
 
     >>> import pydl
     >>> pydl.matmul(pydl.tensor([[1.0, 2.0]]), pydl.tensor([[3.0], [4.0]]))
@@ -65,6 +90,8 @@ def matmul(a: Any, b: Any, /) -> Tensor:
         left, right = a.data, b.data
         if left.ndim == right.ndim == 2 and left.dtype is right.dtype and left.dtype in FLOATS:
             return _matmul(a, b)  # the usual case; the kernel checks the inner sizes
+    elif is_sparse(a) or is_sparse(b):
+        return _matmul_sparse(a, b)
     a, b = _both("matmul", a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(
@@ -90,6 +117,21 @@ def matmul(a: Any, b: Any, /) -> Tensor:
     )
 
 
+def _fused(activation: str | None) -> tuple[Any, ...]:
+    """The arguments that tell a product's kernel its activation."""
+    if activation is None:
+        return ()
+    return _UNARY_INDEX[activation], *TABLE[activation]["params"].values()
+
+
+def _before_activation(g: Tensor, y: Tensor, activation: str | None) -> Tensor:
+    """The gradient with respect to what the activation was given."""
+    if activation is None:
+        return g
+    backward = getattr(_core, activation + "_backward")
+    return wrap(backward(g.data, None, y.data, *TABLE[activation]["params"].values()))
+
+
 @op(saves=("x", "kernel", "y"))
 def _dense(
     x: np.ndarray,
@@ -98,19 +140,14 @@ def _dense(
     /,
     activation: str | None = None,
 ) -> np.ndarray:
-    index, params = -1, ()
-    if activation is not None:
-        index, params = _UNARY_INDEX[activation], tuple(TABLE[activation]["params"].values())
-    return _core.matmul(x, kernel, bias, index, *params)
+    return _core.matmul(x, kernel, bias, *_fused(activation))
 
 
 @_dense.gradient
 def _(
     g: Tensor, y: Tensor, x: Tensor, kernel: Tensor, bias: Tensor | None, activation: str | None
 ) -> Any:
-    if activation is not None:
-        backward = getattr(_core, activation + "_backward")
-        g = wrap(backward(g.data, None, y.data, *TABLE[activation]["params"].values()))
+    g = _before_activation(g, y, activation)
     return (
         lambda: _matmul(g, matrix_transpose(kernel)),
         lambda: _matmul(matrix_transpose(x), g),
@@ -118,11 +155,36 @@ def _(
     )
 
 
+@op(saves=("y",))
+def _sparse_dense(
+    kernel: np.ndarray,
+    bias: np.ndarray | None,
+    /,
+    x: SparseTensor,
+    activation: str | None = None,
+) -> np.ndarray:
+    return x.product(kernel, bias, *_fused(activation))
+
+
+@_sparse_dense.gradient
+def _(
+    g: Tensor,
+    y: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    x: SparseTensor,
+    activation: str | None,
+) -> Any:
+    g = _before_activation(g, y, activation)
+    return lambda: wrap(x.transposed_product(g.data)), lambda: sum_over(g, axis=0)
+
+
 def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tensor:
     """act(x @ kernel + bias) in one pass over the result.
 
     Args:
-      x: (..., in); kernel: (in, out); bias: (out,) or None, all of one float dtype.
+      x: (..., in), or a sparse matrix (see `matmul`); kernel: (in, out); bias: (out,) or None; all
+        of one float dtype.
       activation: None, a function of tensors, or the name of an element-wise op. Those whose
         gradient needs only their output (relu, sigmoid, tanh, ...) are fused into the product.
 
@@ -130,7 +192,8 @@ def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tens
     >>> pydl.dense(pydl.ones((1, 2)), pydl.ones((2, 1)), pydl.tensor([-5.0]), "relu")
     Tensor([[0.]])
     """
-    x, kernel = _both("dense", x, kernel)
+    sparse = is_sparse(x)
+    x, kernel = (_sparse_pair if sparse else _both)("dense", x, kernel)
     if x.ndim < 1 or kernel.ndim != 2 or x.shape[-1] != kernel.shape[0]:
         raise ValueError(
             f"dense: x of shape {x.shape} does not fit a kernel of shape {kernel.shape}"
@@ -151,7 +214,7 @@ def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tens
         raise ValueError(f"dense: {activation!r} is no element-wise op of one argument")
     fused = row["name"] if row is not None and row["saves"] in ("", "y") else None
     flat = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    y = _dense(flat, kernel, bias, fused)
+    y = _sparse_dense(kernel, bias, flat, fused) if sparse else _dense(flat, kernel, bias, fused)
     if x.ndim != 2:
         y = reshape(y, (*x.shape[:-1], kernel.shape[1]))
     if activation is None or fused is not None:

@@ -1,0 +1,105 @@
+// Products with a sparse left operand from Python. pydl.sparse has checked the CSR arrays.
+#include "bindings.h"
+#include "runtime/shape.h"
+#include "runtime/sparse.h"
+
+namespace py = pybind11;
+
+namespace pydl {
+namespace {
+
+void require(bool valid, const char* who, const char* what) {
+  if (!valid) throw std::invalid_argument(std::string(who) + ": " + what);
+}
+
+View vector_of(const char* who, const char* what, py::handle object, DType dtype) {
+  const View v = require_view(who, object);
+  require(v.dtype == dtype && v.ndim == 1 && is_c_contiguous(v), who, what);
+  return v;
+}
+
+// A matrix of k columns; with `rows` its rows in that order, which are checked.
+Csr csr_of(const char* who, py::handle values_object, py::handle columns_object,
+           py::handle start_object, ptrdiff_t k, py::handle rows_object) {
+  const View values = require_view(who, values_object);
+  require(is_float(values.dtype) && values.ndim == 1 && is_c_contiguous(values), who,
+          "values must be a contiguous float vector");
+  const View columns =
+      vector_of(who, "columns must be a contiguous int32 vector", columns_object, DType::kInt32);
+  const View start =
+      vector_of(who, "start must be a contiguous int64 vector", start_object, DType::kInt64);
+  const auto* bounds = reinterpret_cast<const int64_t*>(start.data);
+  const ptrdiff_t rows = start.shape[0] - 1;
+  require(rows >= 0 && bounds[0] == 0 && bounds[rows] == values.shape[0] &&
+              columns.shape[0] == values.shape[0],
+          who, "values, columns and start do not fit together");
+  Csr a{{values.data, reinterpret_cast<const int32_t*>(columns.data), bounds, nullptr, rows, k},
+        values.dtype,
+        double(values.shape[0]) / double(rows > 0 ? rows : 1)};
+  if (!rows_object.is_none()) {
+    const View selected =
+        vector_of(who, "rows must be a contiguous int64 vector", rows_object, DType::kInt64);
+    a.args.rows = reinterpret_cast<const int64_t*>(selected.data);
+    a.args.m = selected.shape[0];
+    for (ptrdiff_t i = 0; i < a.args.m; ++i)
+      if (a.args.rows[i] < 0 || a.args.rows[i] >= rows)
+        throw py::index_error(std::string(who) + ": row " + std::to_string(a.args.rows[i]) +
+                              " does not lie in [0, " + std::to_string(rows) + ")");
+  }
+  return a;
+}
+
+// A matrix of `rows` rows with unit stride along them.
+View dense_of(const char* who, py::handle object, DType dtype, ptrdiff_t rows) {
+  const View v = require_view(who, object);
+  require(v.dtype == dtype && v.ndim == 2 && v.shape[0] == rows &&
+              (v.size() == 0 || v.shape[1] == 1 || v.strides[1] == 1),
+          who, "the dense operand must be a matrix of fitting height with contiguous rows");
+  return v;
+}
+
+}  // namespace
+
+void bind_sparse(py::module_& m) {
+  const auto values = py::arg("values"), columns = py::arg("columns"), start = py::arg("start");
+  const auto k = py::arg("k"), rows = py::arg("rows");
+
+  // act(a @ b + bias) for the matrix a (m, k) in CSR form, or for its rows `rows`.
+  m.def(
+      "csr_matmul",
+      [](py::handle values, py::handle columns, py::handle start, ptrdiff_t k, py::handle rows,
+         py::handle b_object, py::handle bias, int activation, double p0, double p1, double p2) {
+        const char* who = "csr_matmul";
+        const Csr a = csr_of(who, values, columns, start, k, rows);
+        const View b = dense_of(who, b_object, a.dtype, k);
+        const Epilogue epilogue =
+            epilogue_of(who, bias, a.dtype, b.shape[1], activation, p0, p1, p2);
+        const ptrdiff_t shape[] = {a.args.m, b.shape[1]};
+        View c;
+        py::object result = new_array(a.dtype, 2, shape, c);
+        MaybeReleaseGil gil(a.per_row * double(c.size()));
+        csr_matmul(a, b, c, epilogue);
+        return result;
+      },
+      values, columns, start, k, rows, py::arg("b"), py::arg("bias") = py::none(),
+      py::arg("activation") = -1, py::arg("p0") = 0.0, py::arg("p1") = 0.0, py::arg("p2") = 0.0);
+
+  // a^T @ g, of shape (k, n).
+  m.def(
+      "csr_matmul_gradient",
+      [](py::handle values, py::handle columns, py::handle start, ptrdiff_t k, py::handle rows,
+         py::handle g_object) {
+        const char* who = "csr_matmul_gradient";
+        const Csr a = csr_of(who, values, columns, start, k, rows);
+        const View g = dense_of(who, g_object, a.dtype, a.args.m);
+        const ptrdiff_t shape[] = {k, g.shape[1]};
+        View c;
+        py::object result = new_array(a.dtype, 2, shape, c);
+        MaybeReleaseGil gil(a.per_row * double(g.size()) + double(c.size()));
+        csr_matmul_gradient(a, g, c);
+        return result;
+      },
+      values, columns, start, k, rows, py::arg("g"));
+}
+
+}  // namespace pydl

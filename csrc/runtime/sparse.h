@@ -1,0 +1,23 @@
+// Products with a sparse left operand.
+#pragma once
+
+#include "kernels/sparse.h"
+#include "runtime/gemm_driver.h"
+
+namespace pydl {
+
+// Rows of a matrix in CSR form with float values; the caller has checked that columns ascend and
+// lie in [0, args.k), and that args.rows lie in the matrix.
+struct Csr {
+  CsrArgs args;
+  DType dtype;
+  double per_row;  // elements, on average
+};
+
+// c = a @ b, then the epilogue; b (k, n) and c (m, n) have unit stride along n.
+void csr_matmul(const Csr& a, const View& b, const View& c, const Epilogue& epilogue = {});
+
+// c = a^T @ g; g (m, n) has unit stride along n, c (k, n) is contiguous.
+void csr_matmul_gradient(const Csr& a, const View& g, const View& c);
+
+}  // namespace pydl
