@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from pydl import autograd
+from pydl.ops.convolution import *  # noqa: F403
+from pydl.ops.convolution import __all__ as _conv
 from pydl.ops.create import (
     arange,
     empty,
@@ -158,7 +160,7 @@ ALIASES = {alias: name for alias, name in ALIASES.items() if name in globals()}
 for _alias, _name in ALIASES.items():
     globals()[_alias] = globals()[_name]
 
-__all__ = sorted({*_elementwise, *_nn, *_reduce, *_STRUCTURAL, *ALIASES})
+__all__ = sorted({*_conv, *_elementwise, *_nn, *_reduce, *_STRUCTURAL, *ALIASES})
 
 
 def _swapped(function: Any) -> Any:
