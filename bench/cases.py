@@ -12,18 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-ELEMENTWISE, REDUCE, NN, MATMUL, MODELS, CONTROL = (
+ELEMENTWISE, REDUCE, NN, MATMUL, CONV, MODELS, CONTROL = (
     "elementwise",
     "reduce",
     "nn",
     "matmul",
+    "conv",
     "models",
     "control",
 )
 FAMILIES = {
     "ops": (ELEMENTWISE, REDUCE, NN),
-    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, MODELS),
-    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, MODELS)},
+    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, CONV, MODELS),
+    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, CONV, MODELS)},
 }
 
 FLOAT = 4  # bytes
@@ -43,7 +44,7 @@ class Case:
 
     Attributes:
       name: unique among all cases.
-      family: elementwise, reduce, nn, matmul, models or control.
+      family: elementwise, reduce, nn, matmul, conv, models or control.
       kind: name of the function that builds it, in each module of `frameworks/`.
       args: keyword arguments of that function.
       flops: floating-point operations of a call, where the FMA peak is the limit.
@@ -167,6 +168,32 @@ def matmul() -> Iterator[Case]:
         yield Case(f"dense-relu-{batch}x{inputs}x{units}", MATMUL, "dense", args, flops=flops)
 
 
+def conv() -> Iterator[Case]:
+    """3x3 convolutions with padding "same", alone and with both gradients, and 2x2 pooling."""
+    for batch, side, channels, filters, stride in (
+        (32, 28, 1, 32, 1),
+        (32, 28, 32, 64, 1),
+        (32, 28, 64, 64, 1),
+        (32, 14, 128, 128, 1),
+        (32, 7, 256, 256, 1),
+        (32, 28, 64, 128, 2),
+        (1, 28, 32, 64, 1),
+    ):
+        args = {"x": (batch, side, side, channels), "filters": filters, "stride": stride}
+        shape = f"{_text(args['x'])}-{filters}" + (f"-stride{stride}" if stride > 1 else "")  # type: ignore[arg-type]
+        out = -(-side // stride)
+        flops = 2.0 * batch * out * out * 9 * channels * filters
+        yield Case(f"conv3x3-{shape}", CONV, "conv", args, flops=flops)
+        yield Case(f"conv3x3-train-{shape}", CONV, "conv_train", args, flops=3 * flops)
+    for x in ((32, 28, 28, 64), (128, 28, 28, 32)):
+        half = (x[0], x[1] // 2, x[2] // 2, x[3])
+        traffic = _traffic(x, half)
+        yield Case(f"depthwise3x3-{_text(x)}", CONV, "depthwise", {"x": x}, bytes=_traffic(x, x))
+        yield Case(f"max_pool2x2-{_text(x)}", CONV, "max_pool", {"x": x}, bytes=traffic)
+        both = 2 * traffic + _traffic(x)
+        yield Case(f"max_pool2x2-train-{_text(x)}", CONV, "max_pool_train", {"x": x}, bytes=both)
+
+
 XOR = {"units": (2, 8, 1), "hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
 BOSTON = {
     "units": (13, 64, 64, 1),
@@ -213,7 +240,7 @@ def models() -> Iterator[Case]:
 def all_cases(table: Sequence[Mapping[str, Any]]) -> list[Case]:
     """Every case once; `table` is `pydl._core.ops`."""
     found: dict[str, Case] = {}
-    for case in (*elementwise(table), *reduce(), *nn(), *matmul(), *models()):
+    for case in (*elementwise(table), *reduce(), *nn(), *matmul(), *conv(), *models()):
         if found.setdefault(case.name, case) is not case:
             raise ValueError(f"bench: two cases are called {case.name}")
     return list(found.values())

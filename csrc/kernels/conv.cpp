@@ -133,8 +133,9 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   alignas(64) T packed[kGemmStackBytes / sizeof(T)];
   ptrdiff_t offsets[kConvTaps];
   const ptrdiff_t rows = product(g.rows), taps = product(g.taps), panels = ceil_div(g.n, g.panel);
-  const ptrdiff_t most = kGemmStackBytes / ptrdiff_t(sizeof(T)) / g.panel;  // pixels at a time
-  const ptrdiff_t pieces = ceil_div(g.pixels, most);                        // of a row
+  const ptrdiff_t most =  // pixels at a time
+      g.in_place ? kConvPixels : kGemmStackBytes / ptrdiff_t(sizeof(T)) / g.panel;
+  const ptrdiff_t pieces = ceil_div(g.pixels, most);  // of a row
   const ptrdiff_t block = pieces > 1 ? 1 : least(kConvTaps, most / g.pixels);
   for (ptrdiff_t item = begin; item < end; ++item) {
     Parts parts{item};
@@ -157,7 +158,11 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
         const ptrdiff_t pixels = g.pixels * (piece + 1) / pieces - first;
         for (ptrdiff_t at = j; at < stop; at += g.panel) {
           const ptrdiff_t cols = least(g.panel, stop - at);
-          pack_pixels(packed, g, y + at, r, r + count, first, pixels, cols);
+          const T* b = packed;
+          if (g.in_place)
+            b = y + at + offset(g.rows, g.y_rows, r) + first * g.y_pixel;
+          else
+            pack_pixels(packed, g, y + at, r, r + count, first, pixels, cols);
           for (ptrdiff_t t = t0; t < t1; ++t)
             g.multiply({.m = g.k,
                         .cols = cols,
@@ -167,8 +172,8 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
                         .a = x + offset(g.taps, g.x_taps, t) + first * g.x_pixel,
                         .a_row = 1,
                         .a_col = g.x_pixel,
-                        .b = packed,
-                        .b_row = padded<T>(cols),
+                        .b = b,
+                        .b_row = g.in_place ? g.y_pixel : padded<T>(cols),
                         .c = w + t * g.k * g.w_row + at,
                         .c_row = g.w_row,
                         .bias = nullptr,

@@ -6,6 +6,7 @@
 namespace pydl {
 
 constexpr ptrdiff_t kConvTaps = 256;        // of one block, at most; in the gradient of w, rows
+constexpr ptrdiff_t kConvPixels = 512;      // of y at a time, in the gradient of w, read in place
 constexpr ptrdiff_t kDepthwiseBytes = 128;  // of channels in one item of the gradient of w
 
 // Images with a frame of zeros: an item is one row, the last axis with its channels.
@@ -56,6 +57,7 @@ struct ConvWeightsArgs : ConvWalk {
   GemmPanelFn multiply;
   ptrdiff_t k, n, groups, panel, w_row, partial_size;
   ptrdiff_t segments, tap_blocks, col_blocks;
+  bool in_place;  // y is read in place: contiguous, whole vectors; else packed on the stack
   bool accumulate;
 };
 

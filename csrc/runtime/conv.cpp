@@ -26,6 +26,7 @@ constexpr ptrdiff_t kFrameBytes = 4 << 20;     // of framed images at a time: in
 constexpr ptrdiff_t kSegments = 16;            // of the pixels, in the gradient of a kernel
 constexpr ptrdiff_t kSegmentPixels = 256;      // at least, so that partial sums cost little
 constexpr ptrdiff_t kPartialBytes = 64 << 20;  // of partial sums
+constexpr ptrdiff_t kInPlaceBytes = 256;       // between pixels of g that are read in place
 constexpr ptrdiff_t kCheapElements = 32 * 1024;
 
 ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
@@ -287,7 +288,8 @@ void multiply(const ConvShape& s, bool gradient, const View& x, const View& w, c
       // neighbouring taps of all channels are one longer run
       if (axes[2].tap_x == 1 && s.groups == 1 && a.taps[2] * k <= kc)
         a.k *= a.taps[2], a.taps[2] = 1;
-      a.tap_block = std::clamp<ptrdiff_t>(kc / std::max<ptrdiff_t>(1, a.k), 1, kConvTaps);
+      // twice a matmul's kc, since x is read again from a nearer cache than a matmul's A
+      a.tap_block = std::clamp<ptrdiff_t>(2 * kc / std::max<ptrdiff_t>(1, a.k), 1, kConvTaps);
       a.activation = epilogue.activation;
       std::copy_n(epilogue.params, kMaxParams, a.params);
       launch_conv(a, type, s.groups);
@@ -411,6 +413,7 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
     a.partial_size = dw.size();
     a.multiply = gemm.panel[type];
     a.panel = gemm.blocks[type].nr, a.w_row = s.filters;
+    a.in_place = a.n % gemm.lanes[type] == 0 && s.filters * item <= kInPlaceBytes && a.k >= 48;
     const ptrdiff_t taps = product(a.taps);
     const double total = double(pixels_of(a)) * double(dw.size());
     const ptrdiff_t wanted =

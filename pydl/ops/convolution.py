@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -177,6 +178,8 @@ def _(d: Tensor, y: Any, g: Tensor, lengths: Axes, geometry: Any) -> Any:
 
 def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> Axes:
     """An integer, or one for each spatial axis, as a tuple; `least` is the smallest allowed."""
+    if type(value) is int and value >= least:
+        return (value,) * axes
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     numbers = tuple(check.integer(who, name, v) for v in values)
     if len(numbers) != axes:
@@ -233,6 +236,9 @@ def _operands(who: str, *values: Any) -> list[Tensor]:
             raise TypeError(
                 f"{who}: needs float32 or float64, got {t.dtype}; cast it to a float dtype"
             )
+    dtype = tensors[0].dtype
+    if all(t.dtype == dtype for t in tensors):
+        return tensors
     dtype = result_type(*(t.data for t in tensors))
     return [t if t.dtype == dtype else astype(t, dtype) for t in tensors]
 
@@ -248,6 +254,7 @@ def _check_kernel(who: str, images: _Images, kernel: Tensor, shape: str) -> Axes
     return kernel.shape[:-2]
 
 
+@functools.lru_cache(maxsize=1024)  # of integers only
 def _windows(
     who: str, lengths: Axes, kernel: Axes, strides: Axes, dilation: Axes, padding: str
 ) -> tuple[Axes, Axes]:
