@@ -150,6 +150,13 @@ def test_conv_and_gradients(case: Any) -> None:
         ((2, 17, 16, 16), (5, 3, 16, 20), 2, "same"),
         ((2, 15, 16, 16), (1, 1, 16, 20), 2, "valid"),
         ((3, 9, 9, 16), (1, 1, 16, 20), 1, "valid"),  # a matrix product
+        (
+            (5, 20, 20, 16),
+            (3, 3, 16, 3),
+            1,
+            "same",
+        ),  # few filters: the kernel's gradient transposed
+        ((2, 9, 700, 16), (2, 3, 16, 1), 1, "valid"),
         ((1, 3000, 3), (7, 3, 9), 1, "valid"),  # long rows
         ((2, 5, 5, 700), (2, 2, 700, 3), 1, "same"),  # several blocks of taps
         ((1, 30, 30, 1), (20, 20, 1, 2), 1, "valid"),

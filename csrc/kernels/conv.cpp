@@ -96,6 +96,7 @@ void conv(const void* args, ptrdiff_t begin, ptrdiff_t end) {
                       .a_col = 1,
                       .b = b + at * taps * g.k + t * g.k * width,
                       .b_row = width,
+                      .b_offsets = nullptr,
                       .c = y + offset(g.rows, g.y_rows, r) + at,
                       .c_row = g.y_pixel,
                       .bias = bias && last ? bias + at : nullptr,
@@ -131,10 +132,10 @@ template <class T>
 void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& g = *static_cast<const ConvWeightsArgs*>(args);
   alignas(64) T packed[kGemmStackBytes / sizeof(T)];
-  ptrdiff_t offsets[kConvTaps];
+  ptrdiff_t offsets[kConvTaps], y_offsets[kConvTaps];
   const ptrdiff_t rows = product(g.rows), taps = product(g.taps), panels = ceil_div(g.n, g.panel);
   const ptrdiff_t most =  // pixels at a time
-      g.in_place ? kConvPixels : kGemmStackBytes / ptrdiff_t(sizeof(T)) / g.panel;
+      g.in_place || g.transposed ? kConvPixels : kGemmStackBytes / ptrdiff_t(sizeof(T)) / g.panel;
   const ptrdiff_t pieces = ceil_div(g.pixels, most);  // of a row
   const ptrdiff_t block = pieces > 1 ? 1 : least(kConvTaps, most / g.pixels);
   for (ptrdiff_t item = begin; item < end; ++item) {
@@ -152,11 +153,31 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const ptrdiff_t end_row = rows * (s + 1) / g.segments;
     for (ptrdiff_t r = rows * s / g.segments, count; r < end_row; r += count) {
       count = least(block, end_row - r);
-      for (ptrdiff_t i = 0; i < count; ++i) offsets[i] = offset(g.rows, g.x_rows, r + i);
+      for (ptrdiff_t i = 0; i < count; ++i) {
+        offsets[i] = offset(g.rows, g.x_rows, r + i);
+        y_offsets[i] = offset(g.rows, g.y_rows, r + i);
+      }
       for (ptrdiff_t piece = 0; piece < pieces; ++piece) {
         const ptrdiff_t first = g.pixels * piece / pieces;
         const ptrdiff_t pixels = g.pixels * (piece + 1) / pieces - first;
-        for (ptrdiff_t at = j; at < stop; at += g.panel) {
+        for (ptrdiff_t t = t0; g.transposed && t < t1; ++t)
+          for (ptrdiff_t at = 0; at < g.k; at += g.panel)
+            g.multiply({.m = g.n,
+                        .cols = least(g.panel, g.k - at),
+                        .k = pixels,
+                        .taps = count,
+                        .offsets = y_offsets,
+                        .a = y + first * g.y_pixel,
+                        .a_row = 1,
+                        .a_col = g.y_pixel,
+                        .b = x + offset(g.taps, g.x_taps, t) + first * g.x_pixel + at,
+                        .b_row = g.x_pixel,
+                        .b_offsets = offsets,
+                        .c = w + t * g.k + at,
+                        .c_row = g.w_row,
+                        .bias = nullptr,
+                        .accumulate = accumulate});
+        for (ptrdiff_t at = j; !g.transposed && at < stop; at += g.panel) {
           const ptrdiff_t cols = least(g.panel, stop - at);
           const T* b = packed;
           if (g.in_place)
@@ -174,6 +195,7 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
                         .a_col = g.x_pixel,
                         .b = b,
                         .b_row = g.in_place ? g.y_pixel : padded<T>(cols),
+                        .b_offsets = nullptr,
                         .c = w + t * g.k * g.w_row + at,
                         .c_row = g.w_row,
                         .bias = nullptr,

@@ -58,6 +58,9 @@ struct ConvWeightsArgs : ConvWalk {
   ptrdiff_t k, n, groups, panel, w_row, partial_size;
   ptrdiff_t segments, tap_blocks, col_blocks;
   bool in_place;  // y is read in place: contiguous, whole vectors; else packed on the stack
+  // w is filters x (taps k) and the tile's wide operand is x, of which whole vectors are read: for
+  // few filters; one group, one block of columns
+  bool transposed;
   bool accumulate;
 };
 

@@ -165,6 +165,7 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
   const T* b = static_cast<const T*>(g.b);
   for (ptrdiff_t t = 0; t < g.taps; ++t) {
     const T* x_at = g.offsets ? a + g.offsets[t] : a;
+    if (g.b_offsets) b = static_cast<const T*>(g.b) + g.b_offsets[t];
     for (ptrdiff_t p = g.k; p > 0; --p, x_at += a_col, b += b_row) {
       Vec<T> row[NV], x;
       for_each_vector<1, NV>([&](int, int v) { row[v] = load(b + v * V); });
@@ -295,6 +296,7 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
                            .a_col = g.a_col,
                            .b = from,
                            .b_row = pack || g.b_packed ? width : g.b_row,
+                           .b_offsets = nullptr,
                            .c = c + at,
                            .c_row = c_row,
                            .bias = last_bias ? last_bias + at : nullptr,

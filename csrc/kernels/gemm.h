@@ -28,6 +28,7 @@ struct GemmPanel {
   ptrdiff_t a_row, a_col;
   const void* b;
   ptrdiff_t b_row;
+  const ptrdiff_t* b_offsets;  // where the rows of each tap start; null: one below the other
   void* c;
   ptrdiff_t c_row;
   const void* bias;  // or null

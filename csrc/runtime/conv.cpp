@@ -394,6 +394,8 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
   Frames frames = frames_of(x, s.images, s.in, s.channels, walks);
   const Steps g_steps(s.out, s.filters);
   std::optional<Scratch<char>> partials;
+  const ptrdiff_t taps_and_channels = dw.size() / s.filters;
+  View w;  // what is summed: dw, or its transpose
   ConvWeightsArgs a{};
   for (ptrdiff_t image = 0; image < s.images; image += frames.pass) {
     const ptrdiff_t images = std::min(frames.pass, s.images - image);
@@ -401,18 +403,22 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
     const Origin origin = set_walk(a, images, walks[0], frames.strides, g_steps.at);
     a.k = s.channels / s.groups, a.n = s.filters / s.groups, a.groups = s.groups;
     if (walks[0][2].tap_x == 1 && s.groups == 1) a.k *= a.taps[2], a.taps[2] = 1;
+    a.transposed = s.groups == 1 && a.n <= gemm.lanes[type] && a.k % gemm.lanes[type] == 0;
     if (image == 0) {
       a.segments = segments_of(a, dw.size() * item);
-      partials.emplace((a.segments - 1) * dw.size() * item);
+      partials.emplace((a.segments - !a.transposed) * dw.size() * item);
     }
     a.accumulate = image > 0;
     a.x = from + origin.x * item;
     a.y = g.data + image * g_steps.at[0] * item;
-    a.w = dw.data;
-    a.partials = partials->get();
+    w = a.transposed ? matrix(dw, s.filters, taps_and_channels) : dw;
+    if (a.transposed) w.data = partials->get();
+    a.w = w.data;
+    a.partials = partials->get() + (a.transposed ? dw.size() * item : 0);
     a.partial_size = dw.size();
     a.multiply = gemm.panel[type];
     a.panel = gemm.blocks[type].nr, a.w_row = s.filters;
+    if (a.transposed) a.panel = gemm.lanes[type] * (a.n < 3 ? 8 : 4), a.w_row = taps_and_channels;
     a.in_place = a.n % gemm.lanes[type] == 0 && s.filters * item <= kInPlaceBytes && a.k >= 48;
     const ptrdiff_t taps = product(a.taps);
     const double total = double(pixels_of(a)) * double(dw.size());
@@ -421,11 +427,14 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
     // a block of taps has rows enough to pay for packing g
     a.tap_blocks =
         std::clamp<ptrdiff_t>(wanted, 1, std::clamp<ptrdiff_t>(taps * a.k / 48, 1, taps));
-    a.col_blocks = std::clamp<ptrdiff_t>(wanted / a.tap_blocks, 1, ceil_div(a.n, a.panel));
+    a.col_blocks =
+        a.transposed ? 1 : std::clamp<ptrdiff_t>(wanted / a.tap_blocks, 1, ceil_div(a.n, a.panel));
     const ptrdiff_t items = a.segments * s.groups * a.tap_blocks * a.col_blocks;
     launch(kernels().conv.conv_weights[type], a, items, grain_of(total / double(items), items));
   }
-  combine(dw, partials->get(), a.segments, dw.size() / s.filters, s.filters);
+  combine(w, a.partials, a.segments, dw.size() / a.w_row, a.w_row);
+  if (a.transposed)
+    copy(matrix(w, s.filters, taps_and_channels, true), matrix(dw, taps_and_channels, s.filters));
 }
 
 void depthwise_conv(const ConvShape& s, const View& x, const View& w, const View& y) {
