@@ -237,6 +237,34 @@ def test_same_bits_for_any_number_of_threads(dtype: Any, strides: int) -> None:
             np.testing.assert_array_equal(got, one)
 
 
+def test_recorded() -> None:
+    """A plan repeats convolution, pooling and their gradients with the same bits."""
+    r = rng(13)
+    shapes = (3, 3, 16, 20), (3, 3, 16, 2), (20,), (1, 1, 22, 3)
+    w, d, b, few = (pydl.Variable(r.standard_normal(s).astype(np.float32)) for s in shapes)
+
+    def step(x: Any) -> Any:
+        with pydl.GradientTape() as tape:
+            y = convolve("conv", x, w, b, 2, "same", "channels_first", 1, "relu")
+            z = pydl.depthwise_conv(x, d, 2, "same", "channels_first")[:, :2]
+            y = pydl.concatenate([y, z], axis=1)
+            y = pydl.max_pool(y, 2, data_format="channels_first")
+            y = pydl.conv(y, few, data_format="channels_first")
+            y = pydl.average_pool(y, 2, 1, "same", "channels_first")
+            loss = (y * y).sum()
+        return loss, tape.gradient(loss, [w, d, b, few])
+
+    function = pydl.function(step)
+    for i in range(5):
+        x = pydl.tensor(rng(20 + i).standard_normal((5, 16, 14, 13)).astype(np.float32))
+        loss, gradients = function(x)
+        expected, wanted = step(x)
+        assert loss.numpy() == expected.numpy()
+        for got, one in zip(gradients, wanted, strict=True):
+            np.testing.assert_array_equal(got.numpy(), one.numpy())
+    assert not function.failure and len(function.plans) == 1
+
+
 def test_an_element_is_one_chain() -> None:
     """Batch, filters and path change no bit of a pixel."""
     r = rng(5)

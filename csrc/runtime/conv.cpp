@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -314,6 +313,14 @@ View matrix(const View& v, ptrdiff_t rows, ptrdiff_t cols, bool transposed = fal
   return m;
 }
 
+void set_zero(const View& y) {
+  static double zero = 0;
+  View x = y;
+  x.data = reinterpret_cast<char*>(&zero);
+  std::fill_n(x.strides, x.ndim, 0);
+  copy(x, y);
+}
+
 // Segments of the pixels of a pass, each of which sums into `partial_bytes`.
 ptrdiff_t segments_of(const ConvWalk& w, ptrdiff_t partial_bytes) {
   const ptrdiff_t by_memory = kPartialBytes / std::max<ptrdiff_t>(1, partial_bytes);
@@ -382,7 +389,7 @@ void conv_input_grad(const ConvShape& s, const View& g, const View& w, const Vie
 void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const View& dw) {
   if (dw.size() == 0) return;
   const ptrdiff_t item = item_size(dw.dtype);
-  if (g.size() == 0) return void(std::memset(dw.data, 0, size_t(dw.size() * item)));
+  if (g.size() == 0) return set_zero(dw);
   if (is_product(s)) {
     const ptrdiff_t pixels = s.images * product(s.in);
     return matmul(matrix(x, pixels, s.channels, true), matrix(g, pixels, s.filters),
@@ -448,7 +455,7 @@ void depthwise_conv_input_grad(const ConvShape& s, const View& g, const View& w,
 void depthwise_conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const View& dw) {
   if (dw.size() == 0) return;
   const ptrdiff_t item = item_size(dw.dtype);
-  if (g.size() == 0) return void(std::memset(dw.data, 0, size_t(dw.size() * item)));
+  if (g.size() == 0) return set_zero(dw);
   const auto walks = walks_of(s, false);
   Frames frames = frames_of(x, s.images, s.in, s.channels, walks);
   const Steps g_steps(s.out, s.channels);
