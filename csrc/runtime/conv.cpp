@@ -287,8 +287,7 @@ void multiply(const ConvShape& s, bool gradient, const View& x, const View& w, c
       // neighbouring taps of all channels are one longer run
       if (axes[2].tap_x == 1 && s.groups == 1 && a.taps[2] * k <= kc)
         a.k *= a.taps[2], a.taps[2] = 1;
-      // twice a matmul's kc, since x is read again from a nearer cache than a matmul's A
-      a.tap_block = std::clamp<ptrdiff_t>(2 * kc / std::max<ptrdiff_t>(1, a.k), 1, kConvTaps);
+      a.tap_block = std::clamp<ptrdiff_t>(kc / std::max<ptrdiff_t>(1, a.k), 1, kConvTaps);
       a.activation = epilogue.activation;
       std::copy_n(epilogue.params, kMaxParams, a.params);
       launch_conv(a, type, s.groups);
