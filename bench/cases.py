@@ -12,19 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, MODELS, CONTROL = (
+ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS, CONTROL = (
     "elementwise",
     "reduce",
     "nn",
     "matmul",
     "sparse",
+    "conv",
     "models",
     "control",
 )
 FAMILIES = {
     "ops": (ELEMENTWISE, REDUCE, NN),
-    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, MODELS),
-    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, MODELS)},
+    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS),
+    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS)},
 }
 
 FLOAT = 4  # bytes
@@ -44,7 +45,7 @@ class Case:
 
     Attributes:
       name: unique among all cases.
-      family: elementwise, reduce, nn, matmul, sparse, models or control.
+      family: elementwise, reduce, nn, matmul, sparse, conv, models or control.
       kind: name of the function that builds it, in each module of `frameworks/`.
       args: keyword arguments of that function.
       flops: floating-point operations of a call, where the FMA peak is the limit.
@@ -208,6 +209,32 @@ def sparse() -> Iterator[Case]:
             yield Case(name, SPARSE, "sparse_layer", args, flops=4.0 * 512 * 150 * units)
 
 
+def conv() -> Iterator[Case]:
+    """3x3 convolutions with padding "same", alone and with both gradients, and 2x2 pooling."""
+    for batch, side, channels, filters, stride in (
+        (32, 28, 1, 32, 1),
+        (32, 28, 32, 64, 1),
+        (32, 28, 64, 64, 1),
+        (32, 14, 128, 128, 1),
+        (32, 7, 256, 256, 1),
+        (32, 28, 64, 128, 2),
+        (1, 28, 32, 64, 1),
+    ):
+        args = {"x": (batch, side, side, channels), "filters": filters, "stride": stride}
+        shape = f"{_text(args['x'])}-{filters}" + (f"-stride{stride}" if stride > 1 else "")  # type: ignore[arg-type]
+        out = -(-side // stride)
+        flops = 2.0 * batch * out * out * 9 * channels * filters
+        yield Case(f"conv3x3-{shape}", CONV, "conv", args, flops=flops)
+        yield Case(f"conv3x3-train-{shape}", CONV, "conv_train", args, flops=3 * flops)
+    for x in ((32, 28, 28, 64), (128, 28, 28, 32)):
+        half = (x[0], x[1] // 2, x[2] // 2, x[3])
+        traffic = _traffic(x, half)
+        yield Case(f"depthwise3x3-{_text(x)}", CONV, "depthwise", {"x": x}, bytes=_traffic(x, x))
+        yield Case(f"max_pool2x2-{_text(x)}", CONV, "max_pool", {"x": x}, bytes=traffic)
+        both = 2 * traffic + _traffic(x)
+        yield Case(f"max_pool2x2-train-{_text(x)}", CONV, "max_pool_train", {"x": x}, bytes=both)
+
+
 XOR = {"units": (2, 8, 1), "hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
 BOSTON = {
     "units": (13, 64, 64, 1),
@@ -254,7 +281,8 @@ def models() -> Iterator[Case]:
 def all_cases(table: Sequence[Mapping[str, Any]]) -> list[Case]:
     """Every case once; `table` is `pydl._core.ops`."""
     found: dict[str, Case] = {}
-    for case in (*elementwise(table), *reduce(), *nn(), *matmul(), *sparse(), *models()):
+    builders = (elementwise(table), reduce(), nn(), matmul(), sparse(), conv(), models())
+    for case in itertools.chain(*builders):
         if found.setdefault(case.name, case) is not case:
             raise ValueError(f"bench: two cases are called {case.name}")
     return list(found.values())

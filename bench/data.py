@@ -36,6 +36,18 @@ def bag_of_words(batch: int, inputs: int, per_row: int) -> np.ndarray:
     return x
 
 
+def conv_operands(x: Sequence[int], filters: int, stride: int) -> list[np.ndarray]:
+    """Images, a 3x3 kernel, and the gradient of their convolution with padding "same"."""
+    kernel = (3, 3, x[-1], filters)
+    out = (x[0], -(-x[1] // stride), -(-x[2] // stride), filters)
+    return [uniform(shape, seed=seed) for seed, shape in enumerate((x, kernel, out))]
+
+
+def pool_operands(x: Sequence[int]) -> list[np.ndarray]:
+    """Images, and the gradient of their pooling by 2."""
+    return [uniform(x, seed=0), uniform((x[0], x[1] // 2, x[2] // 2, x[3]), seed=1)]
+
+
 def mlp_weights(units: Sequence[int]) -> list[np.ndarray]:
     """kernel, bias, kernel, bias, ...: Glorot uniform and zeros."""
     weights = []

@@ -1,4 +1,4 @@
-"""Element-wise ops of the table, reductions, softmax; a control that pydl has no part in."""
+"""Element-wise ops, reductions, softmax, convolution, pooling; a control without pydl."""
 
 from __future__ import annotations
 
@@ -37,3 +37,8 @@ def test_reduce(measure: Any, case: cases.Case) -> None:
 @pytest.mark.parametrize("case", list(cases.nn()), ids=lambda c: c.name)
 def test_nn(measure: Any, case: cases.Case) -> None:
     assert measure(case).shape == tuple(case.args["shape"])
+
+
+@pytest.mark.parametrize("case", list(cases.conv()), ids=lambda c: c.name)
+def test_conv(measure: Any, case: cases.Case) -> None:
+    measure(case)

@@ -2,14 +2,12 @@
 //
 // The callers in pydl/ops and pydl/random.py check shapes and values and write the messages for
 // users; what is checked here keeps a wrong call from touching memory.
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
 #include <string>
 
-#include "bindings.h"
+#include "bind_input.h"
 #include "runtime/elementwise.h"
 #include "runtime/metrics.h"
 #include "runtime/nn.h"
@@ -21,45 +19,8 @@ namespace py = pybind11;
 namespace pydl {
 namespace {
 
-// An array as kernels want it: C-contiguous, a copy if need be.
-class Input {
- public:
-  Input(const char* who, py::handle object) : view_(require_view(who, object)) {
-    if (is_c_contiguous(view_)) return;
-    const View source = view_;
-    copy_ = new_array(source.dtype, source.ndim, source.shape, view_);
-    if (source.size()) copy(source, view_);
-  }
-  operator const View&() const { return view_; }
-  const View* operator->() const { return &view_; }
-  const View* get() const { return &view_; }
-
- private:
-  View view_;
-  py::object copy_;
-};
-
-[[noreturn]] void fail(const char* who, const char* what) {
-  throw std::invalid_argument(std::string(who) + ": " + what);
-}
-
-// Runs f, which touches no Python object, without the GIL where that pays.
-template <class F>
-void without_gil(double work, F f) {
-  MaybeReleaseGil gil(work);
-  f();
-}
-
 bool same_shape(const View& a, const View& b) {
   return a.ndim == b.ndim && std::equal(a.shape, a.shape + a.ndim, b.shape);
-}
-
-// A float array; `like`: of the same dtype.
-Input floats(const char* who, py::handle object, const View* like = nullptr) {
-  Input x(who, object);
-  if (!is_float(x->dtype) || (like && x->dtype != like->dtype))
-    throw py::type_error(std::string(who) + ": needs float32 or float64 arrays of one dtype");
-  return x;
 }
 
 // A float array of the shape of `like`.

@@ -1,4 +1,5 @@
 // Products with a sparse left operand from Python. pydl.sparse has checked the CSR arrays.
+#include "bind_input.h"
 #include "bindings.h"
 #include "runtime/shape.h"
 #include "runtime/sparse.h"
@@ -68,12 +69,11 @@ void bind_sparse(py::module_& m) {
   m.def(
       "csr_matmul",
       [](py::handle values, py::handle columns, py::handle start, ptrdiff_t k, py::handle rows,
-         py::handle b_object, py::handle bias, int activation, double p0, double p1, double p2) {
+         py::handle b_object, py::handle bias, int activation, py::handle params) {
         const char* who = "csr_matmul";
         const Csr a = csr_of(who, values, columns, start, k, rows);
         const View b = dense_of(who, b_object, a.dtype, k);
-        const Epilogue epilogue =
-            epilogue_of(who, bias, a.dtype, b.shape[1], activation, p0, p1, p2);
+        const Epilogue epilogue = epilogue_of(who, bias, a.dtype, b.shape[1], activation, params);
         const ptrdiff_t shape[] = {a.args.m, b.shape[1]};
         View c;
         py::object result = new_array(a.dtype, 2, shape, c);
@@ -82,7 +82,7 @@ void bind_sparse(py::module_& m) {
         return result;
       },
       values, columns, start, k, rows, py::arg("b"), py::arg("bias") = py::none(),
-      py::arg("activation") = -1, py::arg("p0") = 0.0, py::arg("p1") = 0.0, py::arg("p2") = 0.0);
+      py::arg("activation") = -1, py::arg("params") = py::tuple());
 
   // a^T @ g, of shape (k, n).
   m.def(

@@ -1,7 +1,5 @@
 // The extension module: walks the table of kernels; no arithmetic, no shape rules.
 #define PYDL_IMPORTS_NUMPY
-#include "bindings.h"
-
 #include <malloc.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <string>
 
 #include "bind_elementwise.h"
+#include "bind_input.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "runtime/dispatch.h"
@@ -71,16 +70,16 @@ void bind_matmul(py::module_& m) {
   // act(a @ b + bias): a (..., m, k), b (..., k, n), bias (n,), act the unary op of that index.
   m.def(
       "matmul",
-      [](py::handle a_object, py::handle b_object, py::handle bias, int activation, double p0,
-         double p1, double p2) -> py::object {
+      [](py::handle a_object, py::handle b_object, py::handle bias, int activation,
+         py::handle params) -> py::object {
         View a, b, y;
         if (!to_view(a_object, a) || !to_view(b_object, b) || !is_float(a.dtype) ||
             a.dtype != b.dtype)
           return py::none();
         View shape;
         matmul_shape(a, b, shape);
-        const Epilogue epilogue = epilogue_of("matmul", bias, a.dtype, shape.shape[shape.ndim - 1],
-                                              activation, p0, p1, p2);
+        const Epilogue epilogue =
+            epilogue_of("matmul", bias, a.dtype, shape.shape[shape.ndim - 1], activation, params);
         py::object result = new_array(a.dtype, shape.ndim, shape.shape, y);
         if (y.size() == 0) return result;
         // the operands with the batch axes of the result
@@ -107,7 +106,7 @@ void bind_matmul(py::module_& m) {
         return result;
       },
       py::arg("a"), py::arg("b"), py::arg("bias") = py::none(), py::arg("activation") = -1,
-      py::arg("p0") = 0.0, py::arg("p1") = 0.0, py::arg("p2") = 0.0);
+      py::arg("params") = py::tuple());
 }
 
 void bind_settings(py::module_& m) {
@@ -233,21 +232,6 @@ py::object output_array(const char* who, py::handle out, DType dtype, int ndim,
   return py::reinterpret_borrow<py::object>(out);
 }
 
-Epilogue epilogue_of(const char* who, py::handle bias, DType dtype, ptrdiff_t n, int activation,
-                     double p0, double p1, double p2) {
-  Epilogue epilogue{.params = {p0, p1, p2}};
-  if (!bias.is_none()) {
-    const View v = require_view(who, bias);
-    if (v.dtype != dtype || v.ndim != 1 || v.shape[0] != n || !is_c_contiguous(v))
-      throw std::invalid_argument(std::string(who) + ": bias must be a contiguous vector of " +
-                                  std::to_string(n) + " values");
-    epilogue.bias = v.data;
-  }
-  if (activation >= 0)
-    epilogue.activation = kernels().elementwise.unary[activation].forward[float_index(dtype)];
-  return epilogue;
-}
-
 bool overlaps(const View& a, const View& b) {
   if (a.data == b.data && a.ndim == b.ndim && a.dtype == b.dtype &&
       std::equal(a.strides, a.strides + a.ndim, b.strides))
@@ -269,6 +253,7 @@ bool overlaps(const View& a, const View& b) {
 }
 
 void bind_bench(py::module_& m);
+void bind_conv(py::module_& m);
 void bind_elementwise(py::module_& m, py::list& ops);
 void bind_nn(py::module_& m);
 void bind_optimizer(py::module_& m);
@@ -296,6 +281,7 @@ PYBIND11_MODULE(_core, m) {
   bind_reduce(m);
   bind_sparse(m);
   bind_nn(m);
+  bind_conv(m);
   bind_optimizer(m);
   bind_plan(m, g_handler_capsule);
   bind_tensor(m);

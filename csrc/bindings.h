@@ -11,7 +11,6 @@
 
 #include <optional>
 
-#include "runtime/gemm_driver.h"
 #include "runtime/memory.h"
 #include "runtime/view.h"
 
@@ -64,11 +63,6 @@ struct ArrayMemory {
   Pool* pool;         // null: pydl's allocator
 };
 ArrayMemory array_memory();
-
-// What follows a product with n columns: bias is None or a contiguous vector of n values
-// (ValueError), activation the index of a unary op with its parameters, or -1.
-Epilogue epilogue_of(const char* who, pybind11::handle bias, DType dtype, ptrdiff_t n,
-                     int activation, double p0, double p1, double p2);
 
 // True where the memory of the two may overlap in another way than element on element.
 bool overlaps(const View& a, const View& b);

@@ -12,6 +12,7 @@ namespace pydl {
 constexpr int kMaxDims = 8;      // axes of a launch after merging; arrays have up to 32
 constexpr int kMaxOperands = 5;  // inputs and output of one element-wise launch
 constexpr int kMaxParams = 3;    // scalar parameters of one op
+constexpr int kSpatialAxes = 3;  // of a convolution; missing ones have length 1
 constexpr int kFloatTypes = 2;   // kernels exist for float32 (index 0) and float64 (index 1)
 
 // One range of work of a launch: items [begin, end) of what `args` describes.
@@ -76,6 +77,8 @@ struct NnKernels;
 struct GatherKernels;
 struct RandomKernels;
 struct OptimizerKernels;
+struct ConvKernels;
+struct PoolKernels;
 struct ElementwiseKernels;
 struct SparseKernels;
 
@@ -91,6 +94,8 @@ struct KernelTable {
   const RandomKernels& random;
   const OptimizerKernels& optimizer;
   const SparseKernels& sparse;
+  const ConvKernels& conv;
+  const PoolKernels& pool;
 };
 
 }  // namespace pydl

@@ -30,7 +30,7 @@ def version() -> str:
 
 def _jitted(f: Callable[..., Any], *args: Any) -> Callable[[], Any]:
     compiled, on_device = jax.jit(f), [jnp.asarray(a) for a in args]
-    return lambda: compiled(*on_device).block_until_ready()
+    return lambda: jax.block_until_ready(compiled(*on_device))
 
 
 def unary(op: str, n: int, low: float, high: float, params: Sequence[float]) -> Any:
@@ -68,6 +68,52 @@ def sparse_layer(batch: int, inputs: int, per_row: int, units: int, dense: bool)
     compiled = jax.jit(lambda x, w, g: (x @ w, x.T @ g))
     operands = [jnp.asarray(a) for a in (x, w, g)]
     return lambda: jax.block_until_ready(compiled(*operands))[1]
+
+
+def _conv(x: Any, kernel: Any, stride: int = 1, groups: int = 1) -> Any:
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def conv(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]:
+    return _jitted(lambda a, w: _conv(a, w, stride), *data.conv_operands(x, filters, stride)[:2])
+
+
+def conv_train(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]:
+    def train(a: Any, w: Any, g: Any) -> Any:
+        y, gradient = jax.vjp(lambda a, w: _conv(a, w, stride), a, w)
+        return y, *gradient(g)
+
+    run = _jitted(train, *data.conv_operands(x, filters, stride))
+    return lambda: run()[2]
+
+
+def depthwise(x: Sequence[int]) -> Callable[[], Any]:
+    kernel = data.uniform((3, 3, x[-1], 1)).transpose(0, 1, 3, 2)
+    return _jitted(lambda a, w: _conv(a, w, groups=x[-1]), data.uniform(x), kernel)
+
+
+def _pooled(x: Any) -> Any:
+    return jax.lax.reduce_window(x, -np.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
+def max_pool(x: Sequence[int]) -> Callable[[], Any]:
+    return _jitted(_pooled, data.pool_operands(x)[0])
+
+
+def max_pool_train(x: Sequence[int]) -> Callable[[], Any]:
+    def train(a: Any, g: Any) -> Any:
+        y, gradient = jax.vjp(_pooled, a)
+        return y, *gradient(g)
+
+    run = _jitted(train, *data.pool_operands(x))
+    return lambda: run()[1]
 
 
 def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:

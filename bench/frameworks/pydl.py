@@ -75,6 +75,46 @@ def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:
     return lambda: pydl.dense(x, kernel, bias, activation="relu")
 
 
+def conv(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]:
+    images, kernel, _ = map(pydl.tensor, data.conv_operands(x, filters, stride))
+    return lambda: pydl.conv(images, kernel, stride, "same")
+
+
+def conv_train(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]:
+    arrays = data.conv_operands(x, filters, stride)
+    images, kernel = (pydl.tensor(a, requires_grad=True) for a in arrays[:2])
+    g = pydl.tensor(arrays[2])
+
+    def run() -> Any:
+        images.grad = kernel.grad = None
+        pydl.conv(images, kernel, stride, "same").backward(g)
+        return kernel.grad
+
+    return run
+
+
+def depthwise(x: Sequence[int]) -> Callable[[], Any]:
+    images, kernel = (pydl.tensor(data.uniform(s)) for s in (x, (3, 3, x[-1], 1)))
+    return lambda: pydl.depthwise_conv(images, kernel, padding="same")
+
+
+def max_pool(x: Sequence[int]) -> Callable[[], Any]:
+    images = pydl.tensor(data.pool_operands(x)[0])
+    return lambda: pydl.max_pool(images, 2)
+
+
+def max_pool_train(x: Sequence[int]) -> Callable[[], Any]:
+    images, g = data.pool_operands(x)
+    tx, tg = pydl.tensor(images, requires_grad=True), pydl.tensor(g)
+
+    def run() -> Any:
+        tx.grad = None
+        pydl.max_pool(tx, 2).backward(tg)
+        return tx.grad
+
+    return run
+
+
 def _model(units: Sequence[int], hidden: str, output: str, loss: str, metrics: list[str]) -> Any:
     from pydl import layers, models, optimizers
 

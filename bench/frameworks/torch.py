@@ -89,6 +89,66 @@ def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:
     return lambda: F.linear(x, weight, bias).relu_()
 
 
+def _channels_last(a: np.ndarray) -> torch.Tensor:
+    """(batch, height, width, channels) as torch sees it: the same memory."""
+    return torch.from_numpy(a).permute(0, 3, 1, 2)
+
+
+def _kernel(a: np.ndarray) -> torch.Tensor:
+    kernel = torch.from_numpy(a).permute(3, 2, 0, 1)
+    return kernel.contiguous(memory_format=torch.channels_last)
+
+
+def _conv(x: torch.Tensor, kernel: torch.Tensor, stride: int, groups: int = 1) -> torch.Tensor:
+    if stride == 1:
+        return F.conv2d(x, kernel, padding=1, groups=groups)
+    extra = [max(-(-n // stride) * stride - stride + 3 - n, 0) for n in x.shape[2:]]
+    pads = [(e // 2, e - e // 2) for e in extra]  # "same" has more zeros after than before
+    return F.conv2d(F.pad(x, (*pads[1], *pads[0])), kernel, stride=stride)
+
+
+def conv(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]:
+    images, kernel, _ = data.conv_operands(x, filters, stride)
+    tx, tw = _channels_last(images), _kernel(kernel)
+    return lambda: _conv(tx, tw, stride).permute(0, 2, 3, 1)
+
+
+def conv_train(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]:
+    images, kernel, g = data.conv_operands(x, filters, stride)
+    tx, tw, tg = _channels_last(images), _kernel(kernel), _channels_last(g)
+    tx.requires_grad_(), tw.requires_grad_()
+
+    def run() -> Any:
+        tx.grad = tw.grad = None
+        _conv(tx, tw, stride).backward(tg)
+        return tw.grad.permute(2, 3, 1, 0)
+
+    return run
+
+
+def depthwise(x: Sequence[int]) -> Callable[[], Any]:
+    images, kernel = data.uniform(x), data.uniform((3, 3, x[-1], 1))
+    tx, tw = _channels_last(images), torch.from_numpy(kernel).permute(2, 3, 0, 1).contiguous()
+    return lambda: _conv(tx, tw, 1, x[-1]).permute(0, 2, 3, 1)
+
+
+def max_pool(x: Sequence[int]) -> Callable[[], Any]:
+    images = _channels_last(data.pool_operands(x)[0])
+    return lambda: F.max_pool2d(images, 2).permute(0, 2, 3, 1)
+
+
+def max_pool_train(x: Sequence[int]) -> Callable[[], Any]:
+    images, g = map(_channels_last, data.pool_operands(x))
+    images.requires_grad_()
+
+    def run() -> Any:
+        images.grad = None
+        F.max_pool2d(images, 2).backward(g)
+        return images.grad.permute(0, 2, 3, 1)
+
+    return run
+
+
 _LAYERS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
 _LOSSES = {  # on the values before sigmoid or softmax
     "mean_squared_error": F.mse_loss,

@@ -102,17 +102,17 @@ void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row, ptrd
       to[i * to_row + j] = from[i * from_row + j * from_col];
 }
 
-// k rows of n columns of B into panels of `panel` columns, k x panel each. A few rows of all panels
-// at a time, so that B is read in longer runs.
+// k rows of n columns of B into rows [first, first + k) of panels of `panel` columns, total x panel
+// each. A few rows of all panels at a time, so that B is read in longer runs.
 template <class T>
 void pack_panels(T* to, ptrdiff_t panel, const T* b, ptrdiff_t b_row, ptrdiff_t b_col, ptrdiff_t k,
-                 ptrdiff_t n) {
+                 ptrdiff_t n, ptrdiff_t total, ptrdiff_t first = 0) {
   constexpr ptrdiff_t kRows = 64 / sizeof(T);  // a cache line, where B is contiguous along k
   for (ptrdiff_t p = 0; p < k; p += kRows) {
     const ptrdiff_t rows = min<ptrdiff_t>(kRows, k - p);
     for (ptrdiff_t j = 0; j < n; j += panel) {
       const ptrdiff_t cols = min<ptrdiff_t>(panel, n - j), width = padded<T>(cols);
-      T* at = to + j * k + p * width;
+      T* at = to + j * total + (first + p) * width;
       for (ptrdiff_t i = 1; cols < width && i <= rows; ++i)
         store(at + i * width - kLanes<T>, Vec<T>{});
       copy_block(at, width, b + p * b_row + j * b_col, b_row, b_col, rows, cols);
@@ -126,9 +126,9 @@ void pack(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   for (ptrdiff_t t = begin; t < end; ++t) {
     if (t < g.b_items) {
       const ptrdiff_t most = kGemmPackPanels * g.panel, j = t * most;
-      pack_panels(static_cast<T*>(g.b_panels) + j * g.k, g.panel,
+      pack_panels(static_cast<T*>(g.b_panels) + j * g.panel_k, g.panel,
                   static_cast<const T*>(g.b) + j * g.b_col, g.b_row, g.b_col, g.k,
-                  min<ptrdiff_t>(most, g.n - j));
+                  min<ptrdiff_t>(most, g.n - j), g.panel_k, g.panel_first);
     } else {
       const ptrdiff_t i = (t - g.b_items) * kGemmCopyRows;
       copy_block(static_cast<T*>(g.a_copy) + i * g.a_copy_row, g.a_copy_row,
@@ -150,26 +150,30 @@ inline void for_each_vector(F f) {
 }
 
 template <class T>
-using Tile = void (*)(ptrdiff_t k, const T* a, ptrdiff_t a_row, ptrdiff_t a_col, const T* b,
-                      ptrdiff_t b_row, T* c, ptrdiff_t c_row, const T* bias, bool accumulate);
+using Tile = void (*)(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias);
 
-// c[i,j] (+)= sum_p a[i,p] b[p,j] (+ bias[j]) for i < MR, j < NV vectors, p < k.
+// The strip of MR rows of `g` that starts at a and c, NV vectors wide; all of them exist in c.
 template <class T, int MR, int NV>
-void tile(ptrdiff_t k, const T* a, ptrdiff_t a_row, ptrdiff_t a_col, const T* b, ptrdiff_t b_row,
-          T* c, ptrdiff_t c_row, const T* bias, bool accumulate) {
+void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) {
   constexpr ptrdiff_t V = kLanes<T>;
   Vec<T> acc[MR][NV];
-  if (accumulate)
+  if (g.accumulate)
     for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = load(c + i * c_row + v * V); });
   else
     for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = Vec<T>{}; });
-  for (ptrdiff_t p = 0; p < k; ++p, a += a_col, b += b_row) {
-    Vec<T> row[NV], x;
-    for_each_vector<1, NV>([&](int, int v) { row[v] = load(b + v * V); });
-    for_each_vector<MR, NV>([&](int i, int v) {
-      if (v == 0) x = broadcast(a[i * a_row]);
-      acc[i][v] = fma(x, row[v], acc[i][v]);
-    });
+  const ptrdiff_t a_row = g.a_row, a_col = g.a_col, b_row = g.b_row;
+  const T* b = static_cast<const T*>(g.b);
+  for (ptrdiff_t t = 0; t < g.taps; ++t) {
+    const T* x_at = g.offsets ? a + g.offsets[t] : a;
+    if (g.b_offsets) b = static_cast<const T*>(g.b) + g.b_offsets[t];
+    for (ptrdiff_t p = g.k; p > 0; --p, x_at += a_col, b += b_row) {
+      Vec<T> row[NV], x;
+      for_each_vector<1, NV>([&](int, int v) { row[v] = load(b + v * V); });
+      for_each_vector<MR, NV>([&](int i, int v) {
+        if (v == 0) x = broadcast(x_at[i * a_row]);
+        acc[i][v] = fma(x, row[v], acc[i][v]);
+      });
+    }
   }
   if (bias) for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] += load(bias + v * V); });
   for_each_vector<MR, NV>([&](int i, int v) { store(c + i * c_row + v * V, acc[i][v]); });
@@ -196,22 +200,22 @@ constexpr Tiles<T> kTiles;
 
 // ---- blocks ------------------------------------------------------------------------------------
 
-// m rows of C times one panel of B, k steps. `cols` of the panel's columns exist in C.
+// See GemmPanel.
 template <class T>
-void multiply_panel(ptrdiff_t m, ptrdiff_t cols, ptrdiff_t k, const T* a, ptrdiff_t a_row,
-                    ptrdiff_t a_col, const T* b, ptrdiff_t b_row, T* c, ptrdiff_t c_row,
-                    const T* bias, bool accumulate) {
-  const ptrdiff_t width = padded<T>(cols), nv = width / kLanes<T>;
-  const ptrdiff_t strips = ceil_div(m, kTileRows[nv]);
-  const ptrdiff_t low = m / strips, higher = m % strips;  // `higher` strips of low + 1 rows
-  const bool ragged = cols < width;  // the last vector goes through a tile on the stack
+void multiply_panel(const GemmPanel& g) {
+  const ptrdiff_t width = padded<T>(g.cols), nv = width / kLanes<T>;
+  const ptrdiff_t strips = ceil_div(g.m, kTileRows[nv]);
+  const ptrdiff_t low = g.m / strips, higher = g.m % strips;  // `higher` strips of low + 1 rows
+  const bool ragged = g.cols < width;  // the last vector goes through a tile on the stack
   constexpr ptrdiff_t kWidest = kMaxVectors * kLanes<T>;
   alignas(64) T edge[kMaxRows * kWidest], edge_bias[kWidest];
+  const T *a = static_cast<const T*>(g.a), *bias = static_cast<const T*>(g.bias);
+  T* c = static_cast<T*>(g.c);
   if (ragged) {
-    if (accumulate) __builtin_memset(edge, 0, size_t(kTileRows[nv] * width) * sizeof(T));
+    if (g.accumulate) __builtin_memset(edge, 0, size_t(kTileRows[nv] * width) * sizeof(T));
     if (bias) {
       store(edge_bias + width - kLanes<T>, Vec<T>{});
-      copy_run(edge_bias, bias, cols);
+      copy_run(edge_bias, bias, g.cols);
       bias = edge_bias;
     }
   }
@@ -219,15 +223,15 @@ void multiply_panel(ptrdiff_t m, ptrdiff_t cols, ptrdiff_t k, const T* a, ptrdif
     const ptrdiff_t mr = low + (s < higher);
     const auto multiply = kTiles<T>.at[nv][mr];
     if (!ragged) {
-      multiply(k, a, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
+      multiply(g, a, c, g.c_row, bias);
     } else {
-      for (ptrdiff_t i = 0; accumulate && i < mr; ++i)
-        copy_run(edge + i * width, c + i * c_row, cols);
-      multiply(k, a, a_row, a_col, b, b_row, edge, width, bias, accumulate);
-      for (ptrdiff_t i = 0; i < mr; ++i) copy_run(c + i * c_row, edge + i * width, cols);
+      for (ptrdiff_t i = 0; g.accumulate && i < mr; ++i)
+        copy_run(edge + i * width, c + i * g.c_row, g.cols);
+      multiply(g, a, edge, width, bias);
+      for (ptrdiff_t i = 0; i < mr; ++i) copy_run(c + i * g.c_row, edge + i * width, g.cols);
     }
-    a += mr * a_row;
-    c += mr * c_row;
+    a += mr * g.a_row;
+    c += mr * g.c_row;
   }
 }
 
@@ -277,14 +281,26 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
       const ptrdiff_t n = min<ptrdiff_t>(step, end - group);
       const T* from = b + (first + p) * g.b_row + group * g.b_col;
       const bool pack = !g.b_packed && (g.stack_panels > 0 || n % kLanes<T>);
-      if (pack) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n);
+      if (pack) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n, steps);
       for (ptrdiff_t at = group; at < group + n; at += g.panel) {
         const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
         if (pack) from = packed + (at - group) * steps;
         if (g.b_packed) from = b + at * g.k + (first + p) * width;
-        multiply_panel(m, cols, steps, a + p * g.a_col, g.a_row, g.a_col, from,
-                       pack || g.b_packed ? width : g.b_row, c + at, c_row,
-                       last_bias ? last_bias + at : nullptr, p > 0 || accumulate);
+        multiply_panel<T>({.m = m,
+                           .cols = cols,
+                           .k = steps,
+                           .taps = 1,
+                           .offsets = nullptr,
+                           .a = a + p * g.a_col,
+                           .a_row = g.a_row,
+                           .a_col = g.a_col,
+                           .b = from,
+                           .b_row = pack || g.b_packed ? width : g.b_row,
+                           .b_offsets = nullptr,
+                           .c = c + at,
+                           .c_row = c_row,
+                           .bias = last_bias ? last_bias + at : nullptr,
+                           .accumulate = p > 0 || accumulate});
       }
     }
     p += steps;
@@ -448,6 +464,7 @@ void fma_peak(ptrdiff_t iterations, double* sink) {
 extern constinit const GemmKernels gemm_kernels = {
     .blocks = {kBlocks<float>, kBlocks<double>},
     .lanes = {kLanes<float>, kLanes<double>},
+    .panel = {multiply_panel<float>, multiply_panel<double>},
     .tiles = {tiles<float>, tiles<double>},
     .rows = {rows<float>, rows<double>},
     .pack = {pack<float>, pack<double>},

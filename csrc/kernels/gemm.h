@@ -18,6 +18,24 @@ struct GemmBlocks {
   ptrdiff_t mc;  // an mc x kc block of A stays in L2
 };
 
+// m rows of a product with one panel of B: for i < m and j < cols
+//   c[i,j] (+)= sum_t sum_p a[offsets[t] + i a_row + p a_col] b[t k + p, j] (+ bias[j]),
+// one chain over t < taps, p < k. Whole vectors of b are read, no more than `cols` columns written.
+struct GemmPanel {
+  ptrdiff_t m, cols, k, taps;
+  const ptrdiff_t* offsets;  // null: all 0
+  const void* a;
+  ptrdiff_t a_row, a_col;
+  const void* b;
+  ptrdiff_t b_row;
+  const ptrdiff_t* b_offsets;  // where the rows of each tap start; null: one below the other
+  void* c;
+  ptrdiff_t c_row;
+  const void* bias;  // or null
+  bool accumulate;
+};
+using GemmPanelFn = void (*)(const GemmPanel&);
+
 // c[i,j] (+)= sum_k a[i,k] b[k,j] (+ bias[j]), then the activation, for a batch of matrices.
 //
 // tiles: item (batch, segment of k, block of rows, block of columns), the last running fastest.
@@ -38,7 +56,9 @@ struct GemmArgs {
   ptrdiff_t panel;         // columns of a panel of B, whole vectors
   ptrdiff_t stack_panels;  // > 0: pack so many panels of b at a time on the stack; they fit it
   ptrdiff_t b_items;       // the items of `pack` that are panels; those after them are rows of A
-  bool b_packed;           // b holds panels, k x panel each, the last padded to whole vectors
+  ptrdiff_t panel_k;       // rows of the panels that `pack` fills, from row panel_first
+  ptrdiff_t panel_first;
+  bool b_packed;  // b holds panels, k x panel each, the last padded to whole vectors
   bool accumulate;
   int batch_axes;  // innermost first
   ptrdiff_t batch_shape[kGemmBatchAxes];
@@ -50,6 +70,7 @@ struct GemmArgs {
 struct GemmKernels {
   GemmBlocks blocks[kFloatTypes];
   ptrdiff_t lanes[kFloatTypes];  // of a native vector
+  GemmPanelFn panel[kFloatTypes];
   RangeFn tiles[kFloatTypes];
   RangeFn rows[kFloatTypes];     // n == 1, no batch; item (segment, row)
   RangeFn pack[kFloatTypes];     // b to b_panels, a to a_copy

@@ -1,11 +1,13 @@
 // The one name of this ISA that the rest of the library sees.
 #include "table.h"
 
+#include "kernels/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
 #include "kernels/gemm.h"
 #include "kernels/nn.h"
 #include "kernels/optimizer.h"
+#include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/sparse.h"
@@ -24,9 +26,12 @@ extern const GatherKernels gather_kernels;
 extern const RandomKernels random_kernels;
 extern const OptimizerKernels optimizer_kernels;
 extern const SparseKernels sparse_kernels;
+extern const ConvKernels conv_kernels;
+extern const PoolKernels pool_kernels;
 
 extern constinit const KernelTable kernels = {
-    PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,    gemm_kernels,
-    nn_kernels,          gather_kernels, random_kernels,      optimizer_kernels, sparse_kernels};
+    PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,
+    gemm_kernels,        nn_kernels,     gather_kernels,      random_kernels,
+    optimizer_kernels,   sparse_kernels, conv_kernels,        pool_kernels};
 
 }  // namespace pydl::PYDL_ISA

@@ -89,6 +89,7 @@ void packed(const Gemm& g) {
       if (p.partials) p.advance(p.partials, i * g.partial_row + j);
       if (p.bias) p.advance(p.bias, j);
       p.panel = nr;
+      p.panel_k = g.k;
       p.a_copy = copy.get();
       p.a_copy_row = a_copy_row;
       p.b_panels = panels.get();

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl import _core, config, ops
+from pydl import config, ops
 from pydl.tensor import Tensor, host_read
 
 
@@ -167,11 +167,6 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
 # Distributions
 
 
-def _clip_probabilities(p: Tensor) -> Tensor:
-    """Return p clipped to [epsilon, 1 - epsilon]; the gradient is 0 where it is clipped."""
-    return ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
-
-
 def check_smoothing(who: str, value: float) -> float:
     """Return the label smoothing, or raise unless it is in [0, 1]."""
     if not 0 <= value <= 1:
@@ -210,12 +205,7 @@ def binary_crossentropy(
     y_true, y_pred = _pair("binary_crossentropy", y_true, y_pred)
     if check_smoothing("binary_crossentropy", label_smoothing):
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    if from_logits:
-        loss = ops.binary_crossentropy_with_logits(y_true, y_pred)
-    else:
-        p = _clip_probabilities(y_pred)
-        loss = -(y_true * ops.log(p) + (1.0 - y_true) * ops.log(1.0 - p))
-    return ops.mean(loss, axis=axis)
+    return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits), axis=axis)
 
 
 def binary_focal_crossentropy(
@@ -238,8 +228,7 @@ def binary_focal_crossentropy(
     if check_smoothing("binary_focal_crossentropy", label_smoothing):
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     p = ops.sigmoid(y_pred) if from_logits else y_pred
-    clipped = _clip_probabilities(p)
-    cross = -(y_true * ops.log(clipped) + (1.0 - y_true) * ops.log(1.0 - clipped))
+    cross = ops.binary_crossentropy(y_true, p)
     q = y_true * p + (1.0 - y_true) * (1.0 - p)
     loss = ops.power(1.0 - q, gamma) * cross
     if apply_class_balancing:
@@ -276,19 +265,7 @@ def categorical_crossentropy(
     y_true, y_pred = _pair("categorical_crossentropy", y_true, y_pred)
     if check_smoothing("categorical_crossentropy", label_smoothing):
         y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_pred.shape[axis]
-    if from_logits:
-        y_true, y_pred = _axis_last(y_true, axis), _axis_last(y_pred, axis)
-        return ops.categorical_crossentropy_with_logits(y_true, y_pred)
-    p = _clip_probabilities(y_pred / ops.sum(y_pred, axis=axis, keepdims=True))
-    return -ops.sum(y_true * ops.log(p), axis=axis)
-
-
-def _axis_last(x: Tensor, axis: int) -> Tensor:
-    """Return `x` with `axis` moved to the end."""
-    axis %= x.ndim
-    if axis == x.ndim - 1:
-        return x
-    return ops.transpose(x, (*(i for i in range(x.ndim) if i != axis), axis))
+    return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
 def _check_one_hot(true_shape: tuple[int, ...], pred_shape: tuple[int, ...], axis: int) -> None:
@@ -333,16 +310,10 @@ def sparse_categorical_crossentropy(
     >>> sparse_categorical_crossentropy([1], [[0.5, 0.5]]).numpy()
     array([0.6931472], dtype=float32)
     """
-    y_pred = _axis_last(as_floats(y_pred), axis)
-    labels, ignored = _check_labels(as_tensor(y_true).data, y_pred.shape, ignore_class, axis)
-    if from_logits:
-        loss = ops.sparse_categorical_crossentropy_with_logits(labels, y_pred)
-    else:
-        classes = y_pred.shape[-1]
-        _core.check_labels(labels, classes, "sparse_categorical_crossentropy")
-        chosen = ops.equal(ops.one_hot(labels, classes, dtype=y_pred.dtype), 1)
-        picked = ops.sum(ops.where(chosen, y_pred, 0.0), axis=-1)
-        loss = -ops.log(_clip_probabilities(picked / ops.sum(y_pred, axis=-1)))
+    y_pred = as_floats(y_pred)
+    shape = ops.moveaxis(y_pred, axis, -1).shape
+    labels, ignored = _check_labels(as_tensor(y_true).data, shape, ignore_class, axis)
+    loss = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits, axis)
     return loss if ignored is None else ops.where(ignored, 0.0, loss)
 
 

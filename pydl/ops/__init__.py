@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from pydl import autograd
+from pydl.ops.convolution import *  # noqa: F403
+from pydl.ops.convolution import __all__ as _conv
 from pydl.ops.create import (
     arange,
     empty,
@@ -23,6 +25,8 @@ from pydl.ops.create import (
     zeros,
     zeros_like,
 )
+from pydl.ops.crossentropy import *  # noqa: F403
+from pydl.ops.crossentropy import __all__ as _crossentropy
 from pydl.ops.elementwise import *  # noqa: F403
 from pydl.ops.elementwise import __all__ as _elementwise
 from pydl.ops.index import (
@@ -31,6 +35,7 @@ from pydl.ops.index import (
     in_top_k,
     nonzero,
     one_hot,
+    scatter,
     scatter_add,
     searchsorted,
     segment_sum,
@@ -94,6 +99,7 @@ _STRUCTURAL = [
     "in_top_k",
     "nonzero",
     "one_hot",
+    "scatter",
     "scatter_add",
     "searchsorted",
     "segment_sum",
@@ -158,7 +164,7 @@ ALIASES = {alias: name for alias, name in ALIASES.items() if name in globals()}
 for _alias, _name in ALIASES.items():
     globals()[_alias] = globals()[_name]
 
-__all__ = sorted({*_elementwise, *_nn, *_reduce, *_STRUCTURAL, *ALIASES})
+__all__ = sorted({*_conv, *_crossentropy, *_elementwise, *_nn, *_reduce, *_STRUCTURAL, *ALIASES})
 
 
 def _swapped(function: Any) -> Any:

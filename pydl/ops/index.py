@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,49 @@ def scatter_add(x: Any, indices: Any, updates: Any, /) -> Tensor:
             f"got {updates.shape}"
         )
     return _scatter_add(x, updates.astype(x.dtype), positions)
+
+
+def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
+    """Zeros of `shape` with values[i] added at the position indices[i]; repeated ones add up.
+
+    Args:
+      indices: integers (..., depth): a position on each of the first `depth` axes of `shape`.
+      values: of shape indices.shape[:-1] + shape[depth:].
+      shape: of the result.
+
+    Raises:
+      TypeError: indices are not integers.
+      IndexError: an index is out of range.
+      ValueError: the shapes do not fit.
+
+    >>> import pydl
+    >>> pydl.scatter([[0, 1], [1, 0]], pydl.tensor([1.0, 2.0]), (2, 2))
+    Tensor([[0., 1.],
+            [2., 0.]])
+    """
+    who = "scatter"
+    values, sizes = as_tensor(values, who), check.shape(who, shape)
+    index = to_array(indices, None, who)
+    depth = index.shape[-1] if index.ndim else 0
+    if not 1 <= depth <= len(sizes):
+        raise ValueError(
+            f"{who}: indices must have shape (..., depth) with 1 <= depth <= {len(sizes)} for "
+            f"shape {sizes}, got {index.shape}"
+        )
+    rest = sizes[depth:]
+    if values.shape != index.shape[:-1] + rest:
+        raise ValueError(
+            f"{who}: values must have shape {index.shape[:-1] + rest} for indices of shape "
+            f"{index.shape} and shape {sizes}, got {values.shape}"
+        )
+    positions = [_positions(who, index[..., i], n) for i, n in enumerate(sizes[:depth])]
+    flat = positions[0]
+    if depth > 1:
+        host_read("scatter by more than one axis")
+        wrapped = [np.where(p < 0, p + n, p) for p, n in zip(positions, sizes, strict=False)]
+        flat = np.asarray(np.ravel_multi_index(tuple(wrapped), sizes[:depth]))
+    zeros = wrap(constant(np.zeros((math.prod(sizes[:depth]), *rest), values.dtype)))
+    return reshape(scatter_add(zeros, flat, values), sizes)
 
 
 def segment_sum(data: Any, segment_ids: Any, /, num_segments: int | None = None) -> Tensor:

@@ -117,19 +117,38 @@ def matmul(a: Any, b: Any, /) -> Tensor:
     )
 
 
-def _fused(activation: str | None) -> tuple[Any, ...]:
-    """The arguments that tell a product's kernel its activation."""
-    if activation is None:
-        return ()
-    return _UNARY_INDEX[activation], *TABLE[activation]["params"].values()
+# ---- activations fused into a product: ops whose gradient reads nothing but their output ---------
 
 
-def _before_activation(g: Tensor, y: Tensor, activation: str | None) -> Tensor:
-    """The gradient with respect to what the activation was given."""
-    if activation is None:
+def fusable(activation: Any, who: str) -> str | None:
+    """The name of an activation that a product can apply itself; None for all others."""
+    name = activation if isinstance(activation, str) else getattr(activation, "op_name", None)
+    row = TABLE.get(name or "")
+    if isinstance(activation, str) and (row is None or row["kind"] != "unary"):
+        raise ValueError(f"{who}: {activation!r} is no element-wise op of one argument")
+    return row["name"] if row is not None and row["saves"] in ("", "y") else None
+
+
+def activation_arguments(fused: str | None) -> tuple[Any, ...]:
+    """Index and parameters of a fused activation, as kernels take them."""
+    if fused is None:
+        return (-1,)
+    return (_UNARY_INDEX[fused], tuple(TABLE[fused]["params"].values()))
+
+
+def activation_gradient(fused: str | None, g: Tensor, y: Tensor) -> Tensor:
+    """The gradient before a fused activation."""
+    if fused is None:
         return g
-    backward = getattr(_core, activation + "_backward")
-    return wrap(backward(g.data, None, y.data, *TABLE[activation]["params"].values()))
+    backward = getattr(_core, fused + "_backward")
+    return wrap(backward(g.data, None, y.data, *TABLE[fused]["params"].values()))
+
+
+def activated(y: Tensor, activation: Any, fused: str | None) -> Tensor:
+    """y after the activation, unless that was fused."""
+    if activation is None or fused is not None:
+        return y
+    return activation(y) if callable(activation) else getattr(elementwise, activation)(y)
 
 
 @op(saves=("x", "kernel", "y"))
@@ -140,14 +159,14 @@ def _dense(
     /,
     activation: str | None = None,
 ) -> np.ndarray:
-    return _core.matmul(x, kernel, bias, *_fused(activation))
+    return _core.matmul(x, kernel, bias, *activation_arguments(activation))
 
 
 @_dense.gradient
 def _(
     g: Tensor, y: Tensor, x: Tensor, kernel: Tensor, bias: Tensor | None, activation: str | None
 ) -> Any:
-    g = _before_activation(g, y, activation)
+    g = activation_gradient(activation, g, y)
     return (
         lambda: _matmul(g, matrix_transpose(kernel)),
         lambda: _matmul(matrix_transpose(x), g),
@@ -163,7 +182,7 @@ def _sparse_dense(
     x: SparseTensor,
     activation: str | None = None,
 ) -> np.ndarray:
-    return x.product(kernel, bias, *_fused(activation))
+    return x.product(kernel, bias, *activation_arguments(activation))
 
 
 @_sparse_dense.gradient
@@ -175,7 +194,7 @@ def _(
     x: SparseTensor,
     activation: str | None,
 ) -> Any:
-    g = _before_activation(g, y, activation)
+    g = activation_gradient(activation, g, y)
     return lambda: wrap(x.transposed_product(g.data)), lambda: sum_over(g, axis=0)
 
 
@@ -208,18 +227,12 @@ def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tens
             )
         if not bias.data.flags.c_contiguous:
             bias = bias.copy()
-    name = activation if isinstance(activation, str) else getattr(activation, "op_name", None)
-    row = TABLE.get(name or "")
-    if isinstance(activation, str) and (row is None or row["kind"] != "unary"):
-        raise ValueError(f"dense: {activation!r} is no element-wise op of one argument")
-    fused = row["name"] if row is not None and row["saves"] in ("", "y") else None
+    fused = fusable(activation, "dense")
     flat = x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     y = _sparse_dense(kernel, bias, flat, fused) if sparse else _dense(flat, kernel, bias, fused)
     if x.ndim != 2:
         y = reshape(y, (*x.shape[:-1], kernel.shape[1]))
-    if activation is None or fused is not None:
-        return y
-    return activation(y) if callable(activation) else getattr(elementwise, activation)(y)
+    return activated(y, activation, fused)
 
 
 def dot(a: Any, b: Any, /) -> Tensor:

@@ -116,7 +116,14 @@ def sparse_categorical_crossentropy_with_logits(labels: Any, logits: Any, /) -> 
     Tensor([0.6931472, 0.       ])
     """
     who = "sparse_categorical_crossentropy"
-    logits, labels = _floats(logits, who), as_tensor(labels, who)
+    logits = _floats(logits, who)
+    return _sparse_crossentropy(check_labels(labels, logits), logits, who)[0]
+
+
+def check_labels(labels: Any, logits: Tensor) -> Tensor:
+    """Labels as a tensor: integers, one for each row of the logits. Their range is not checked."""
+    who = "sparse_categorical_crossentropy"
+    labels = as_tensor(labels, who)
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(
             f"{who}: logits must have shape (..., classes) with a class or more, got {logits.shape}"
@@ -132,7 +139,7 @@ def sparse_categorical_crossentropy_with_logits(labels: Any, logits: Any, /) -> 
             f"{who}: labels must have shape {rows} or {(*rows, 1)} for logits of shape "
             f"{logits.shape}, got {labels.shape}"
         )
-    return _sparse_crossentropy(labels, logits, who)[0]
+    return labels
 
 
 def _same_shape(who: str, labels: Any, logits: Any) -> tuple[Tensor, Tensor]:
