@@ -126,7 +126,12 @@ def fusable(activation: Any, who: str) -> str | None:
     row = TABLE.get(name or "")
     if isinstance(activation, str) and (row is None or row["kind"] != "unary"):
         raise ValueError(f"{who}: {activation!r} is no element-wise op of one argument")
-    return row["name"] if row is not None and row["saves"] in ("", "y") else None
+    return row["name"] if row is not None and _from_output(row) else None
+
+
+def _from_output(row: dict[str, Any]) -> bool:
+    """Whether the gradient follows from the output: relu's, as y > 0 where x > 0."""
+    return row["saves"] in ("", "y") or row["name"] == "relu"
 
 
 def activation_arguments(fused: str | None) -> tuple[Any, ...]:
@@ -141,7 +146,7 @@ def activation_gradient(fused: str | None, g: Tensor, y: Tensor) -> Tensor:
     if fused is None:
         return g
     backward = getattr(_core, fused + "_backward")
-    return wrap(backward(g.data, None, y.data, *TABLE[fused]["params"].values()))
+    return wrap(backward(g.data, y.data, y.data, *TABLE[fused]["params"].values()))
 
 
 def activated(y: Tensor, activation: Any, fused: str | None) -> Tensor:
