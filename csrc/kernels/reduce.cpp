@@ -13,8 +13,8 @@ namespace {
 constexpr int kRowVectors = 256 / kVectorBytes;            // side by side in a row
 constexpr int kStripVectors = kStripBytes / kVectorBytes;  // in the widest strip of columns
 constexpr int kRowsAtOnce = 8;                             // of columns: streams of memory
-constexpr ptrdiff_t kPrefetchBytes = 1024;                 // ahead in rows of columns
-constexpr int kTreeDepth = 48;                             // 2^48 parts
+constexpr ptrdiff_t kFetched = 512;  // columns of a strip whose next rows are fetched ahead
+constexpr int kTreeDepth = 48;       // 2^48 parts
 
 constexpr ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
@@ -89,7 +89,6 @@ inline void take_in(V* acc, const V* x, V shift) {
 
 // x[0 .. n) with kAcc accumulators; the result is in lane 0. Where n fits, fewer accumulators give
 // the same bits: the others would hold the identity.
-constexpr ptrdiff_t kAhead = 4096;
 template <class Op, int kAcc, class T>
 inline Vec<T> fold_run(const T* x, ptrdiff_t n, Vec<T> shift) {
   using V = Vec<T>;
@@ -100,7 +99,7 @@ inline Vec<T> fold_run(const T* x, ptrdiff_t n, Vec<T> shift) {
     V next[kAcc];
 #pragma GCC unroll 16
     for (int k = 0; k < kAcc; ++k) {
-      __builtin_prefetch(x + i + k * kLanes<T> + kAhead);
+      __builtin_prefetch(x + i + k * kLanes<T> + kChunkElements);  // the next chunk
       next[k] = load(x + i + k * kLanes<T>);
     }
     take_in<Op, kAcc, kAcc>(acc, next, shift);
@@ -439,18 +438,23 @@ struct Loops {
       for (int k = 0; k < kRows; ++k) v[k] = load_at(x + k * stride + i * kLanes<T>);
       Scheme::template take<kRows>(running[i], v, row, kShifted ? shift[i] : V{});
     };
-    // Vectors [first, last), while what lies `ahead` of them is fetched.
-    const auto take_vectors = [&](ptrdiff_t first, ptrdiff_t last, ptrdiff_t ahead) {
-      for (ptrdiff_t i = first; i < last; ++i)
-        take_vector(i, [=](const T* p) {
-          if (kRows > 1) __builtin_prefetch(p + ahead);
-          return load(p);
-        });
+    const auto take_whole = [&](ptrdiff_t i) {
+      take_vector(i, [](const T* p) { return load(p); });
     };
-    constexpr ptrdiff_t kAhead = kPrefetchBytes / sizeof(T);
-    const ptrdiff_t end = columns > kAhead ? whole - kAhead / kLanes<T> : 0;
-    take_vectors(0, end, kAhead);
-    take_vectors(end, whole, kRows * stride - end * kLanes<T>);  // the start of the next rows
+    ptrdiff_t i = 0;
+    if (kRows > 1 && columns >= kFetched) {
+      // Meanwhile the rows after these are fetched, one after the other, as memory likes it.
+      for (int k = 0; k < kRows; ++k) {
+        const T* next = x + (kRows + k) * stride;
+        for (const ptrdiff_t end = whole * (k + 1) / kRows; i < end; ++i) {
+#pragma GCC unroll 8
+          for (int line = 0; line < kRows * kVectorBytes / 64; ++line, next += 64 / sizeof(T))
+            __builtin_prefetch(next);
+          take_whole(i);
+        }
+      }
+    }
+    for (; i < whole; ++i) take_whole(i);
     if (left) take_vector(whole, [=](const T* p) { return load_partial(p, left); });
   }
 
