@@ -458,6 +458,32 @@ struct Loops {
     if (left) take_vector(whole, [=](const T* p) { return load_partial(p, left); });
   }
 
+  // As many rows of n as come in whole groups, of a strip of so few vectors that they stay in
+  // registers, if it is one; returns how many.
+  template <int kVectors = 4>
+  static ptrdiff_t take_narrow(const T* x, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t columns,
+                               const V* shift, Running* running) {
+    if (columns != kVectors * kLanes<T>) {
+      if constexpr (kVectors > 1)
+        return take_narrow<kVectors - 1>(x, stride, n, columns, shift, running);
+      else
+        return 0;
+    }
+    Running own[kVectors];
+    for (int i = 0; i < kVectors; ++i) own[i] = running[i];
+    ptrdiff_t row = 0;
+    for (; row + kRowsAtOnce <= n; row += kRowsAtOnce, x += kRowsAtOnce * stride)
+#pragma GCC unroll 4
+      for (int i = 0; i < kVectors; ++i) {
+        V v[kRowsAtOnce];
+#pragma GCC unroll 8
+        for (int k = 0; k < kRowsAtOnce; ++k) v[k] = load(x + k * stride + i * kLanes<T>);
+        Scheme::template take<kRowsAtOnce>(own[i], v, row, kShifted ? shift[i] : V{});
+      }
+    for (int i = 0; i < kVectors; ++i) running[i] = own[i];
+    return row;
+  }
+
   static void blocks(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const auto& a = *static_cast<const ReduceArgs*>(args);
     const ptrdiff_t strips = ceil_div(a.columns, a.strip);
@@ -479,7 +505,7 @@ struct Loops {
           shift[k] = stored_shift(a, out_of(column), smaller(kLanes<T>, columns - column));
       }
       const T* x = static_cast<const T*>(a.x) + at.x + first + first_row * a.stride;
-      ptrdiff_t row = 0;
+      ptrdiff_t row = take_narrow(x, a.stride, n, columns, shift, running);
       for (; row + kRowsAtOnce <= n; row += kRowsAtOnce)
         take<kRowsAtOnce>(x + row * a.stride, a.stride, row, columns, shift, running);
       for (; row < n; ++row) take<1>(x + row * a.stride, a.stride, row, columns, shift, running);
