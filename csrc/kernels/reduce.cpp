@@ -13,8 +13,8 @@ namespace {
 constexpr int kRowVectors = 256 / kVectorBytes;            // side by side in a row
 constexpr int kStripVectors = kStripBytes / kVectorBytes;  // in the widest strip of columns
 constexpr int kRowsAtOnce = 8;                             // of columns: streams of memory
-constexpr ptrdiff_t kPrefetchBytes = 1024;                 // ahead in rows of columns
-constexpr int kTreeDepth = 48;                             // 2^48 parts
+constexpr ptrdiff_t kFetched = 512;  // columns of a strip whose next rows are fetched ahead
+constexpr int kTreeDepth = 48;       // 2^48 parts
 
 constexpr ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
@@ -89,7 +89,6 @@ inline void take_in(V* acc, const V* x, V shift) {
 
 // x[0 .. n) with kAcc accumulators; the result is in lane 0. Where n fits, fewer accumulators give
 // the same bits: the others would hold the identity.
-constexpr ptrdiff_t kAhead = 4096;
 template <class Op, int kAcc, class T>
 inline Vec<T> fold_run(const T* x, ptrdiff_t n, Vec<T> shift) {
   using V = Vec<T>;
@@ -100,7 +99,7 @@ inline Vec<T> fold_run(const T* x, ptrdiff_t n, Vec<T> shift) {
     V next[kAcc];
 #pragma GCC unroll 16
     for (int k = 0; k < kAcc; ++k) {
-      __builtin_prefetch(x + i + k * kLanes<T> + kAhead);
+      __builtin_prefetch(x + i + k * kLanes<T> + kChunkElements);  // the next chunk
       next[k] = load(x + i + k * kLanes<T>);
     }
     take_in<Op, kAcc, kAcc>(acc, next, shift);
@@ -439,19 +438,50 @@ struct Loops {
       for (int k = 0; k < kRows; ++k) v[k] = load_at(x + k * stride + i * kLanes<T>);
       Scheme::template take<kRows>(running[i], v, row, kShifted ? shift[i] : V{});
     };
-    // Vectors [first, last), while what lies `ahead` of them is fetched.
-    const auto take_vectors = [&](ptrdiff_t first, ptrdiff_t last, ptrdiff_t ahead) {
-      for (ptrdiff_t i = first; i < last; ++i)
-        take_vector(i, [=](const T* p) {
-          if (kRows > 1) __builtin_prefetch(p + ahead);
-          return load(p);
-        });
+    const auto take_whole = [&](ptrdiff_t i) {
+      take_vector(i, [](const T* p) { return load(p); });
     };
-    constexpr ptrdiff_t kAhead = kPrefetchBytes / sizeof(T);
-    const ptrdiff_t end = columns > kAhead ? whole - kAhead / kLanes<T> : 0;
-    take_vectors(0, end, kAhead);
-    take_vectors(end, whole, kRows * stride - end * kLanes<T>);  // the start of the next rows
+    ptrdiff_t i = 0;
+    if (kRows > 1 && columns >= kFetched) {
+      // Meanwhile the rows after these are fetched, one after the other, as memory likes it.
+      for (int k = 0; k < kRows; ++k) {
+        const T* next = x + (kRows + k) * stride;
+        for (const ptrdiff_t end = whole * (k + 1) / kRows; i < end; ++i) {
+#pragma GCC unroll 8
+          for (int line = 0; line < kRows * kVectorBytes / 64; ++line, next += 64 / sizeof(T))
+            __builtin_prefetch(next);
+          take_whole(i);
+        }
+      }
+    }
+    for (; i < whole; ++i) take_whole(i);
     if (left) take_vector(whole, [=](const T* p) { return load_partial(p, left); });
+  }
+
+  // As many rows of n as come in whole groups, of a strip of so few vectors that they stay in
+  // registers, if it is one; returns how many.
+  template <int kVectors = 4>
+  static ptrdiff_t take_narrow(const T* x, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t columns,
+                               const V* shift, Running* running) {
+    if (columns != kVectors * kLanes<T>) {
+      if constexpr (kVectors > 1)
+        return take_narrow<kVectors - 1>(x, stride, n, columns, shift, running);
+      else
+        return 0;
+    }
+    Running own[kVectors];
+    for (int i = 0; i < kVectors; ++i) own[i] = running[i];
+    ptrdiff_t row = 0;
+    for (; row + kRowsAtOnce <= n; row += kRowsAtOnce, x += kRowsAtOnce * stride)
+#pragma GCC unroll 4
+      for (int i = 0; i < kVectors; ++i) {
+        V v[kRowsAtOnce];
+#pragma GCC unroll 8
+        for (int k = 0; k < kRowsAtOnce; ++k) v[k] = load(x + k * stride + i * kLanes<T>);
+        Scheme::template take<kRowsAtOnce>(own[i], v, row, kShifted ? shift[i] : V{});
+      }
+    for (int i = 0; i < kVectors; ++i) running[i] = own[i];
+    return row;
   }
 
   static void blocks(const void* args, ptrdiff_t begin, ptrdiff_t end) {
@@ -475,7 +505,7 @@ struct Loops {
           shift[k] = stored_shift(a, out_of(column), smaller(kLanes<T>, columns - column));
       }
       const T* x = static_cast<const T*>(a.x) + at.x + first + first_row * a.stride;
-      ptrdiff_t row = 0;
+      ptrdiff_t row = take_narrow(x, a.stride, n, columns, shift, running);
       for (; row + kRowsAtOnce <= n; row += kRowsAtOnce)
         take<kRowsAtOnce>(x + row * a.stride, a.stride, row, columns, shift, running);
       for (; row < n; ++row) take<1>(x + row * a.stride, a.stride, row, columns, shift, running);
