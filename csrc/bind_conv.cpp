@@ -1,7 +1,7 @@
 // Convolution and pooling from Python.
 //
-// The callers in pydl/ops/convolution.py check shapes and write the messages for users; what is checked
-// here keeps a wrong call from touching memory.
+// The callers in pydl/ops/convolution.py check shapes and write the messages for users; what is
+// checked here keeps a wrong call from touching memory.
 #include <algorithm>
 #include <vector>
 

@@ -1,4 +1,6 @@
 // Products with a sparse left operand from Python. pydl.sparse has checked the CSR arrays.
+#include <pybind11/stl.h>
+
 #include "bind_input.h"
 #include "bindings.h"
 #include "runtime/shape.h"
@@ -62,6 +64,28 @@ View dense_of(const char* who, py::handle object, DType dtype, ptrdiff_t rows) {
 }  // namespace
 
 void bind_sparse(py::module_& m) {
+  // -> (values, columns, start) of the elements of a float matrix that are not zero
+  m.def(
+      "csr_of_dense",
+      [](py::handle object) {
+        const NotRecording pause;  // the number of elements is not known before
+        const Input x = floats("csr_of_dense", object);
+        require(x->ndim == 2 && x->shape[1] <= INT32_MAX, "csr_of_dense", "needs a matrix");
+        const ptrdiff_t bounds = x->shape[0] + 1;
+        View start_view, values_view, columns_view;
+        py::object start = new_array(DType::kInt64, 1, &bounds, start_view);
+        auto* first = reinterpret_cast<int64_t*>(start_view.data);
+        without_gil(double(x->size()), [&] { csr_count(x, first); });
+        const ptrdiff_t count = first[x->shape[0]];
+        py::object values = new_array(x->dtype, 1, &count, values_view);
+        py::object columns = new_array(DType::kInt32, 1, &count, columns_view);
+        without_gil(double(x->size()), [&] {
+          csr_compress(x, first, values_view, reinterpret_cast<int32_t*>(columns_view.data));
+        });
+        return std::tuple(values, columns, start);
+      },
+      py::arg("x"));
+
   const auto values = py::arg("values"), columns = py::arg("columns"), start = py::arg("start");
   const auto k = py::arg("k"), rows = py::arg("rows");
 

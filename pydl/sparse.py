@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pydl import _core, check, config
-from pydl.tensor import Tensor, dtype_of, to_array, wrap
+from pydl.tensor import Tensor, dtype_of, host_read, to_array, wrap
 
 _MAX_COLUMNS = 2**31 - 1  # columns are int32
 
@@ -144,6 +144,10 @@ class SparseTensor:
         part._set(self.data[elements], self.indices[elements], indptr, (rows.size, self.shape[1]))
         return part
 
+    def take_rows(self, rows: np.ndarray) -> SparseTensor:
+        """The rows of these numbers (int64, in range), without a copy; for products only."""
+        return _Rows(self, rows)
+
     def _row_indices(self, key: Any) -> np.ndarray:
         if isinstance(key, (int, np.integer, tuple)) or key is None or key is Ellipsis:
             raise TypeError(
@@ -197,6 +201,48 @@ class SparseTensor:
     def __repr__(self) -> str:
         share = self.nnz / max(self.shape[0] * self.shape[1], 1)
         return f"SparseTensor(shape={self.shape}, nnz={self.nnz} ({share:.2%}), {self.dtype})"
+
+
+class _Rows(SparseTensor):
+    """Some rows of a matrix, by reference. The row numbers may change between products."""
+
+    __slots__ = ("matrix", "rows")
+
+    def __init__(self, matrix: SparseTensor, rows: np.ndarray):
+        self.matrix, self.rows = matrix, rows
+        self.data, self.indices, self.indptr = matrix.data, matrix.indices, matrix.indptr
+        self.shape = (rows.size, matrix.shape[1])
+
+    def product(self, b: np.ndarray, bias: np.ndarray | None, *epilogue: Any) -> np.ndarray:
+        return _core.csr_matmul(
+            self.data, self.indices, self.indptr, self.shape[1], self.rows, _rows(b), bias,
+            *epilogue,
+        )  # fmt: skip
+
+    def transposed_product(self, g: np.ndarray) -> np.ndarray:
+        return _core.csr_matmul_gradient(
+            self.data, self.indices, self.indptr, self.shape[1], self.rows, _rows(g)
+        )
+
+    def whole(self) -> SparseTensor:
+        """The rows as a matrix of their own."""
+        return self.matrix[self.rows]
+
+    @property
+    def nnz(self) -> int:
+        return self.whole().nnz
+
+    def to_dense(self) -> Tensor:
+        return self.whole().to_dense()
+
+    def astype(self, dtype: Any) -> SparseTensor:
+        return self if np.dtype(dtype) == self.dtype else self.whole().astype(dtype)
+
+    def __getitem__(self, key: Any) -> SparseTensor:
+        return self.whole()[key]
+
+    def __reduce__(self) -> Any:
+        return self.whole().__reduce__()
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
@@ -274,10 +320,15 @@ def csr(x: Any, dtype: Any = None) -> SparseTensor:
     array = to_array(x, None, "csr")
     if array.ndim != 2:
         raise ValueError(f"csr: needs a matrix, got shape {array.shape}")
-    rows, columns = np.nonzero(array)
-    counts = np.bincount(rows, minlength=array.shape[0])
-    indptr = np.concatenate(([0], np.cumsum(counts)))
-    return SparseTensor(array[rows, columns], columns, indptr, array.shape, dtype)
+    if array.shape[1] > _MAX_COLUMNS:
+        raise ValueError(f"csr: at most {_MAX_COLUMNS} columns, got shape {array.shape}")
+    host_read("sparse.csr")
+    if array.dtype.kind != "f":
+        array = array.astype(config.floatx())
+    found = object.__new__(SparseTensor)
+    values, columns, start = _core.csr_of_dense(array)
+    found._set(values, columns, start, (array.shape[0], array.shape[1]))
+    return found if dtype is None else found.astype(dtype)
 
 
 def is_scipy(x: Any) -> bool:

@@ -193,6 +193,37 @@ void product(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   }
 }
 
+// ---- from dense rows ---------------------------------------------------------------------------
+
+template <class T>
+void count(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  const auto& a = *static_cast<const CompressArgs*>(args);
+  for (ptrdiff_t i = begin; i < end; ++i) {
+    const T* x = static_cast<const T*>(a.x) + i * a.k;
+    int32_t found = 0;
+    for (ptrdiff_t p = 0; p < a.k; ++p) found += x[p] != 0;
+    a.start[i + 1] = found;
+  }
+}
+
+template <class T>
+void compress(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  constexpr ptrdiff_t kBlock = 64 / sizeof(T);  // most blocks are all zero
+  const auto& a = *static_cast<const CompressArgs*>(args);
+  for (ptrdiff_t i = begin; i < end; ++i) {
+    const T* x = static_cast<const T*>(a.x) + i * a.k;
+    T* value = static_cast<T*>(a.values) + a.start[i];
+    int32_t* column = a.columns + a.start[i];
+    for (ptrdiff_t block = 0; block < a.k; block += kBlock) {
+      const ptrdiff_t stop = smaller(block + kBlock, a.k);
+      bool any = false;
+      for (ptrdiff_t p = block; p < stop; ++p) any |= x[p] != 0;
+      for (ptrdiff_t p = block; any && p < stop; ++p)
+        if (x[p] != 0) *value++ = x[p], *column++ = int32_t(p);
+    }
+  }
+}
+
 // ---- gradient ----------------------------------------------------------------------------------
 
 void bounds(const void* args, ptrdiff_t begin, ptrdiff_t end) {
@@ -271,6 +302,8 @@ void gradient(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 }  // namespace
 
 extern constinit const SparseKernels sparse_kernels = {
+    .count = {count<float>, count<double>},
+    .compress = {compress<float>, compress<double>},
     .product = {product<float>, product<double>},
     .bounds = bounds,
     .gradient = {gradient<float>, gradient<double>},

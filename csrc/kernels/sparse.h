@@ -46,7 +46,19 @@ struct CsrGradientArgs {
 
 constexpr ptrdiff_t kCsrLaneBytes = 256;  // virtual lanes of a product with n == 1
 
+// The elements of x (m x k, contiguous) that are not zero. `count`: start[i + 1] = those of row i;
+// `compress`: values and columns of row i from start[i] on.
+struct CompressArgs {
+  const void* x;
+  void* values;
+  int32_t* columns;
+  int64_t* start;
+  ptrdiff_t k;
+};
+
 struct SparseKernels {
+  RangeFn count[kFloatTypes];     // CompressArgs; item: a row
+  RangeFn compress[kFloatTypes];  // CompressArgs; item: a row
   RangeFn product[kFloatTypes];   // item: a row
   RangeFn bounds;                 // CsrGradientArgs; item: a row
   RangeFn gradient[kFloatTypes];  // item: a block

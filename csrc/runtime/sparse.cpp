@@ -79,4 +79,27 @@ void csr_matmul_gradient(const Csr& a, const View& g, const View& c) {
            grain_of(work / double(args.blocks), args.blocks));
 }
 
+namespace {
+
+constexpr ptrdiff_t kCompressBytes = 256 * 1024;  // read by one thread
+
+void launch_rows(const RangeFn* kernel, const CompressArgs& args, const View& x) {
+  const ptrdiff_t row_bytes = std::max<ptrdiff_t>(1, args.k * item_size(x.dtype));
+  launch(kernel[float_index(x.dtype)], args, x.shape[0],
+         std::max<ptrdiff_t>(1, kCompressBytes / row_bytes));
+}
+
+}  // namespace
+
+void csr_count(const View& x, int64_t* start) {
+  const ptrdiff_t m = x.shape[0];
+  launch_rows(kernels().sparse.count, {x.data, nullptr, nullptr, start, x.shape[1]}, x);
+  start[0] = 0;
+  for (ptrdiff_t i = 0; i < m; ++i) start[i + 1] += start[i];
+}
+
+void csr_compress(const View& x, int64_t* start, const View& values, int32_t* columns) {
+  launch_rows(kernels().sparse.compress, {x.data, values.data, columns, start, x.shape[1]}, x);
+}
+
 }  // namespace pydl

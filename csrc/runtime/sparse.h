@@ -20,4 +20,9 @@ void csr_matmul(const Csr& a, const View& b, const View& c, const Epilogue& epil
 // c = a^T @ g; g (m, n) has unit stride along n, c (k, n) is contiguous.
 void csr_matmul_gradient(const Csr& a, const View& g, const View& c);
 
+// The elements of x (m x k, contiguous) that are not zero: first where the rows start, m + 1
+// numbers, then, into arrays of start[m] elements, their values and columns.
+void csr_count(const View& x, int64_t* start);
+void csr_compress(const View& x, int64_t* start, const View& values, int32_t* columns);
+
 }  // namespace pydl

@@ -21,6 +21,7 @@ from pydl.layers.arguments import declared_shape, float_dtype
 from pydl.layers.nest import batch_free_shape, map_shapes, map_tensors, merge_shapes
 from pydl.layers.weights import WeightOwner
 from pydl.registry import NameCounter, Registry, snake_case
+from pydl.sparse import SparseTensor
 from pydl.tensor import Tensor
 
 layer_classes: Registry[type[Layer]] = Registry("layer class")
@@ -118,6 +119,7 @@ class Layer(WeightOwner):
     _built_for: Any  # the input shape, once built
     _building = False
     _weights_before_build = 0
+    _takes_sparse = False  # the input may be a SparseTensor
     _takes_training = False
     _takes_mask = False
     _default_training: bool | None = None
@@ -238,6 +240,13 @@ class Layer(WeightOwner):
 
     def _as_tensors(self, inputs: Any) -> Any:
         """Return arrays as Tensors, with floats cast to the layer's type."""
+        if isinstance(inputs, SparseTensor):
+            if not self._takes_sparse:
+                raise TypeError(
+                    f"{self.label}: takes dense inputs, got a SparseTensor; use x.to_dense(), or "
+                    "begin with a Dense layer"
+                )
+            return inputs.astype(self._dtype)
         if isinstance(inputs, Tensor):
             kind = inputs.dtype.kind
             if kind == "f" or (self.casts_integers and kind in "iub"):

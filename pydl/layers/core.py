@@ -67,6 +67,7 @@ class Dense(Layer):
     """
 
     casts_integers = True
+    _takes_sparse = True
     supports_masking = True
 
     def __init__(

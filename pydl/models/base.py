@@ -38,6 +38,8 @@ class Model(Keras2Methods, Trainer):
     (8, 1)
     """
 
+    _takes_sparse = True  # it is the first layer that decides
+
     def __init__(
         self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any
     ) -> None:

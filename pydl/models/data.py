@@ -15,7 +15,8 @@ import numpy as np
 
 from pydl import _core, config, random
 from pydl.layers.nest import map_tensors
-from pydl.tensor import Tensor, to_array, wrap
+from pydl.sparse import SparseTensor, csr, is_sparse
+from pydl.tensor import to_array, wrap
 
 Batch = tuple[Any, Any, Any, int]
 
@@ -67,8 +68,11 @@ def as_arrays(value: Any, who: str, name: str) -> Any:
         return {key: as_arrays(v, who, f"{name}[{key!r}]") for key, v in value.items()}
     if isinstance(value, (list, tuple)) and any(np.ndim(v) for v in value if _is_array(v)):
         return [as_arrays(v, who, f"{name}[{i}]") for i, v in enumerate(value)]
-    if hasattr(value, "toarray"):
-        raise TypeError(f"{who}: {name} is a sparse matrix; pass {name}.toarray()")
+    if is_sparse(value):
+        if not name.startswith("x"):
+            dense = "to_dense" if isinstance(value, SparseTensor) else "toarray"
+            raise TypeError(f"{who}: {name} is a sparse matrix; pass {name}.{dense}()")
+        return csr(value)
     if isinstance(value, np.ndarray) and value.dtype == np.float16:
         value = value.astype(config.floatx())
     array = to_array(value, None, f"{who}: {name}")
@@ -82,8 +86,35 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "__array__")
 
 
-def as_floats(array: np.ndarray) -> np.ndarray:
+def holds_sparse(nest: Any) -> bool:
+    """Tell whether any leaf is a sparse matrix."""
+    return any(isinstance(leaf, SparseTensor) for leaf in flatten(nest))
+
+
+# A matrix has so many columns, and at most this share of elements that are not zero, where sparse
+# products are clearly faster than dense ones.
+_SPARSE_COLUMNS = 256
+_SPARSE_SHARE = 0.05
+_SAMPLED_ROWS = 64
+
+
+def sparse_if_mostly_zeros(x: Any) -> Any:
+    """Return a matrix of floats in sparse form if that is worth it, anything else as it is."""
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind != "f":
+        return x
+    if x.shape[1] < _SPARSE_COLUMNS or not x.flags.c_contiguous:
+        return x
+    sample = x[:: max(1, len(x) // _SAMPLED_ROWS)][:_SAMPLED_ROWS]
+    if np.count_nonzero(sample) > _SPARSE_SHARE * sample.size:
+        return x
+    found = csr(x)
+    return found if found.nnz <= _SPARSE_SHARE * x.size else x
+
+
+def as_floats(array: Any) -> Any:
     """Return floats in the default float type; integers and bools as they are."""
+    if isinstance(array, SparseTensor):
+        return array.astype(config.floatx())
     if array.dtype.kind != "f" or array.dtype == config.floatx():
         return array
     return _core.cast(array, config.floatx() == "float64")
@@ -93,7 +124,9 @@ def tensors(nest: Any) -> Any:
     """Return arrays as Tensors, floats in the default float type."""
     if isinstance(nest, np.ndarray):  # the usual case first
         return wrap(as_floats(nest))
-    return map_leaves(lambda array: wrap(as_floats(array)), nest)
+    return map_leaves(
+        lambda x: as_floats(x) if isinstance(x, SparseTensor) else wrap(as_floats(x)), nest
+    )
 
 
 def check_rows(who: str, **nests: Any) -> int:
@@ -113,6 +146,12 @@ def permutation(epoch: int, n: int) -> np.ndarray:
     seeds = random.SeedGenerator(random.global_seed())
     seeds.state[1:] = _SHUFFLE_STREAM, epoch
     return random.permutation(n, seeds).data
+
+
+def _contiguous(array: Any) -> Any:
+    """Return an array that kernels gather rows from; a sparse matrix in the default float type."""
+    sparse = isinstance(array, SparseTensor)
+    return as_floats(array) if sparse else np.ascontiguousarray(array)
 
 
 class ArraySource:
@@ -177,8 +216,7 @@ class ArraySource:
         """Begin an epoch whose batches `next_batch` makes."""
         if self._next is None:
             self.x, self.y, self.sample_weight = (
-                map_leaves(np.ascontiguousarray, nest)
-                for nest in (self.x, self.y, self.sample_weight)
+                map_leaves(_contiguous, nest) for nest in (self.x, self.y, self.sample_weight)
             )
             self._next = np.empty(self.rows, np.int64), np.zeros(1, np.int64)
         order, cursor = self._next
@@ -197,7 +235,9 @@ class ArraySource:
     def _rows(self, rows: slice | np.ndarray) -> tuple[Any, Any, Any]:
         """Return some rows of x, y and the weights: views for a slice, else gathered."""
 
-        def cut(array: np.ndarray) -> Tensor:
+        def cut(array: Any) -> Any:
+            if isinstance(array, SparseTensor):
+                return as_floats(array[rows] if isinstance(rows, slice) else array.take_rows(rows))
             if isinstance(rows, slice) or not array.flags.c_contiguous:
                 part = array[rows]
             else:
@@ -361,7 +401,7 @@ def is_stream(x: Any) -> bool:
     """Tell whether `x` hands out batches by itself."""
     if x is None or isinstance(x, (list, tuple, Mapping, str, bytes)):
         return False
-    if _is_array(x) or hasattr(x, "toarray"):
+    if _is_array(x) or is_sparse(x):
         return False
     return (
         hasattr(x, "__next__")

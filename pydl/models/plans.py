@@ -10,7 +10,7 @@ from typing import Any
 from pydl import config
 from pydl.function import Function, Plan
 from pydl.models.compiled import Compiled
-from pydl.models.data import ArraySource
+from pydl.models.data import ArraySource, holds_sparse
 from pydl.optimizers import Optimizer
 
 # How long one call of C++ may take before Python looks at signals and draws the progress bar.
@@ -142,7 +142,8 @@ def step_on_arrays(model: Any, phase: str) -> Callable[..., None]:
             if before_step is not None:
                 before_step()
             made_for = (optimizer.structure, compiled.metrics_on_host)
-            outputs = function(x, y, weight, rows, made_for)
+            run_step = function.function if holds_sparse(x) else function
+            outputs = run_step(x, y, weight, rows, made_for)
         if outputs is not None:
             model._update_metrics(compiled, *outputs)
 

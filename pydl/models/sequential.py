@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydl.layers import InputLayer
+from pydl.layers import Dense, InputLayer
 from pydl.layers.base import Layer, deserialize
 from pydl.models.base import Model
 from pydl.registry import serialize
@@ -54,6 +54,11 @@ class Sequential(Model):
     def layers(self) -> list[Layer]:
         """The layers, without the input."""
         return list(self._layers)
+
+    def _dense_first(self) -> bool:
+        """Tell whether the input goes to a Dense layer and nowhere else."""
+        plain = type(self).call is Sequential.call and type(self).__call__ is Model.__call__
+        return plain and bool(self._layers) and type(self._layers[0]) is Dense
 
     def add(self, layer: Any) -> None:
         """Append a layer."""

@@ -199,6 +199,9 @@ class Trainer(Steps):
                 validation_data, validation_batch_size or batch_size, validation_steps
             )
         self._build_for(source)
+        self._to_sparse(source, epochs - initial_epoch)
+        if val_source is not None:
+            self._to_sparse(val_source, epochs - initial_epoch)
 
         verbose = _verbosity(verbose)
         bar = ProgbarLogger(verbose, self._logs)
@@ -234,6 +237,24 @@ class Trainer(Steps):
         finally:
             bar.close()
         return history
+
+    def _dense_first(self) -> bool:
+        """Tell whether the input goes to a Dense layer and nowhere else."""
+        return False
+
+    def _to_sparse(self, source: Source, passes: int) -> None:
+        """Let a source hold a matrix that is mostly zeros in sparse form, where that pays.
+
+        Products have the same bits either way, as long as the weights are finite.
+        """
+        plain = (
+            type(self).compute_loss is Steps.compute_loss
+            and type(self).compute_metrics is Steps.compute_metrics
+            and type(self).train_step is Trainer.train_step
+            and type(self).test_step is Trainer.test_step
+        )
+        if passes > 1 and plain and isinstance(source, ArraySource) and self._dense_first():
+            source.x = data.sparse_if_mostly_zeros(source.x)
 
     def _need_training(self, who: str) -> None:
         """Raise unless the model can be trained: compiled, or with a train_step of its own."""
@@ -433,7 +454,8 @@ class Trainer(Steps):
             return lambda batch: self.predict_step((batch,))
         if self._compiled is not None and self._compiled.run_eagerly:
             return lambda batch: self(batch, training=False)
-        return step_function(self, "predict", _predict)
+        recorded = step_function(self, "predict", _predict)
+        return lambda batch: _predict(self, batch) if data.holds_sparse(batch) else recorded(batch)
 
     # One batch
 
