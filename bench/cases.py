@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bench import course
+
 ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS, CONTROL = (
     "elementwise",
     "reduce",
@@ -52,6 +54,7 @@ class Case:
       bytes: bytes that a call must read and write, where bandwidth is the limit.
       reads: whether reading alone is the limit.
       seconds: rough time of one call, where a single call outlasts the usual slice.
+      repeats: how many times a call does what is named; times, flops and bytes are of one.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Case:
     bytes: float = 0
     reads: bool = False
     seconds: float = 0
+    repeats: int = 1
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -257,7 +261,11 @@ def _mlp_flops(units: Sequence[int], batch: int) -> float:
 
 
 def models() -> Iterator[Case]:
-    """Training steps (forward, loss, backward, RMSprop update, loss on the host) and an epoch."""
+    """Training steps, steps inside of an epoch, and the four tasks of the course, end to end.
+
+    A step: forward, loss, backward, RMSprop update, the loss on the host. Inside of an epoch: the
+    rows are shuffled and gathered, the loss stays.
+    """
     for name, model, batch in (("xor", XOR, 4), ("boston", BOSTON, 1), ("mnist", MNIST, 128)):
         units: Sequence[int] = model["units"]  # type: ignore[assignment]
         yield Case(
@@ -267,15 +275,24 @@ def models() -> Iterator[Case]:
             {**model, "batch": batch},
             flops=_mlp_flops(units, batch),
         )
-    rows, batch = 60000, 128
-    yield Case(
-        "epoch-mnist-784-512-10-batch128",
-        MODELS,
-        "epoch",
-        {**MNIST, "rows": rows, "batch": batch},
-        flops=_mlp_flops((784, 512, 10), rows),
-        seconds=2,
-    )
+    for name, model, batch, rows in (
+        ("xor", XOR, 4, 8000),
+        ("boston", BOSTON, 1, 2000),
+        ("mnist", MNIST, 128, 60000),
+    ):
+        units = model["units"]  # type: ignore[assignment]
+        steps = -(-rows // batch)
+        yield Case(
+            f"fit-{name}-{'-'.join(map(str, units))}-batch{batch}",
+            MODELS,
+            "epoch",
+            {**model, "rows": rows, "batch": batch},
+            flops=_mlp_flops(units, rows) / steps,
+            seconds=2,
+            repeats=steps,
+        )
+    for name in course.TASKS:
+        yield Case(f"course-{name}", MODELS, "course_task", {"name": name}, seconds=2)
 
 
 def all_cases(table: Sequence[Mapping[str, Any]]) -> list[Case]:

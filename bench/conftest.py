@@ -46,7 +46,7 @@ def measure(benchmark: Any) -> Callable[[Case], Any]:
         else:
             result = benchmark(f)
         if benchmark.stats is not None:  # None with --benchmark-disable
-            least = benchmark.stats.stats.min
+            least = benchmark.stats.stats.min / case.repeats
             benchmark.extra_info["GFLOP/s"] = case.flops / least / 1e9
             benchmark.extra_info["GB/s"] = case.bytes / least / 1e9
         return result

@@ -79,6 +79,13 @@ def batches(units: Sequence[int], batch: int, loss: str) -> list[tuple[np.ndarra
     return pairs
 
 
+def training_set(units: Sequence[int], rows: int, loss: str) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of an epoch: the digits for networks that take them, else random numbers."""
+    if units[0] == 784:
+        return digits(rows)
+    return uniform((rows, units[0]), 0, 1), targets(rows, units[-1], loss, 0)
+
+
 def digits(rows: int) -> tuple[np.ndarray, np.ndarray]:
     """MNIST's training images as (rows, 784) in [0, 1] and one-hot labels, float32.
 

@@ -183,7 +183,7 @@ def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) 
 
 def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
     model, rng = _Mlp(units, hidden, loss), np.random.default_rng(0)
-    x, y = data.digits(rows)
+    x, y = data.training_set(units, rows, loss)
 
     def run() -> float:
         order, losses = rng.permutation(len(x)), []

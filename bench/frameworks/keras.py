@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from bench import data
+from bench import course, data
 
 to_numpy = np.asarray
 
@@ -41,7 +41,11 @@ def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) 
     return lambda: model.train_on_batch(*next(pairs))
 
 
+def course_task(name: str) -> Callable[[], float] | None:
+    return course.task(keras, name)
+
+
 def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
     model = _model(units, hidden, output, loss, ["accuracy"])
-    x, y = data.digits(rows)
+    x, y = data.training_set(units, rows, loss)
     return lambda: model.fit(x, y, batch_size=batch, epochs=1, verbose=0).history["loss"][-1]

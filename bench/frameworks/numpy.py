@@ -160,7 +160,7 @@ def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) 
 
 def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
     model, rng = _Mlp(units, hidden, output, loss), np.random.default_rng(0)
-    x, y = data.digits(rows)
+    x, y = data.training_set(units, rows, loss)
 
     def run() -> float:
         order, total = rng.permutation(len(x)), 0.0

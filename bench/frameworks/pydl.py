@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import pydl
-from bench import data
+from bench import course, data
 
 
 def version() -> str:
@@ -137,7 +137,13 @@ def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) 
     return lambda: model.train_on_batch(*next(pairs))
 
 
+def course_task(name: str) -> Callable[[], float] | None:
+    from pydl import layers, models  # noqa: F401  (attributes of pydl from now on)
+
+    return course.task(pydl, name)
+
+
 def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
     model = _model(units, hidden, output, loss, ["accuracy"])
-    x, y = data.digits(rows)
+    x, y = data.training_set(units, rows, loss)
     return lambda: model.fit(x, y, batch_size=batch, epochs=1, verbose=0).history["loss"][-1]

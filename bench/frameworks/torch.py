@@ -192,7 +192,7 @@ def step(units: Sequence[int], hidden: str, output: str, loss: str, batch: int) 
 
 def epoch(units: Sequence[int], hidden: str, output: str, loss: str, batch: int, rows: int) -> Any:
     train = _train(units, hidden, loss)
-    x, y = map(torch.from_numpy, data.digits(rows))
+    x, y = map(torch.from_numpy, data.training_set(units, rows, loss))
 
     def run() -> float:
         order, total = torch.randperm(len(x)), torch.zeros(())
