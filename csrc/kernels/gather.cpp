@@ -5,6 +5,9 @@
 namespace pydl::PYDL_ISA {
 namespace {
 
+constexpr ptrdiff_t kFetchedBytes = 256;  // shorter slices are not worth it
+constexpr ptrdiff_t kFetchedMost = 4096;  // of a longer slice, what the hardware does not foresee
+
 // Calls f with the index as a typed pointer.
 template <class F>
 inline void with_index(const void* index, int bytes, F f) {
@@ -37,9 +40,19 @@ void take(const void* args, ptrdiff_t begin, ptrdiff_t end) {
       ptrdiff_t i = begin % a.index_count;
       const char* table =
           static_cast<const char*>(a.table) + begin / a.index_count * a.table_rows * a.slice_bytes;
-      for (ptrdiff_t item = begin; item < end; ++item, out += a.slice_bytes) {
+      const auto slice = [&](ptrdiff_t i) {
         const ptrdiff_t row = index[i] < 0 ? ptrdiff_t(index[i]) + a.table_rows : index[i];
-        __builtin_memcpy(out, table + row * a.slice_bytes, bytes());
+        return table + row * a.slice_bytes;
+      };
+      for (ptrdiff_t item = begin; item < end; ++item, out += a.slice_bytes) {
+        // Rows in random order come from memory: the next one is on its way while this one is
+        // copied.
+        if (i + 1 < a.index_count && a.slice_bytes >= kFetchedBytes) {
+          const char* next = slice(i + 1);
+          const ptrdiff_t most = a.slice_bytes < kFetchedMost ? a.slice_bytes : kFetchedMost;
+          for (ptrdiff_t at = 0; at < most; at += 64) __builtin_prefetch(next + at);
+        }
+        __builtin_memcpy(out, slice(i), bytes());
         if (++i == a.index_count) {
           i = 0;
           table += a.table_rows * a.slice_bytes;

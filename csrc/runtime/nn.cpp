@@ -17,7 +17,7 @@ namespace {
 
 constexpr ptrdiff_t kRowElements = 16 * 1024;    // softmax and row statistics worth a thread
 constexpr ptrdiff_t kCheapElements = 32 * 1024;  // a few additions and products each
-constexpr ptrdiff_t kGatherBytes = 256 * 1024;   // moved by one thread
+constexpr ptrdiff_t kGatherBytes = 128 * 1024;   // moved by one thread
 
 ptrdiff_t last_axis(const View& v) { return v.ndim ? v.shape[v.ndim - 1] : 1; }
 ptrdiff_t row_count(const View& v, ptrdiff_t n) { return n ? v.size() / n : 0; }
