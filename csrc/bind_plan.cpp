@@ -16,6 +16,7 @@
 #include <pybind11/stl.h>
 
 #include "runtime/plan.h"
+#include "runtime/plan_text.h"
 
 namespace py = pybind11;
 
@@ -68,8 +69,9 @@ thread_local Recorder* t_recorder = nullptr;
 
 class Recorder {
  public:
-  Recorder()
-      : temporary_(py::reinterpret_steal<py::object>(PlanHandler::of_temporaries(plan_.pool()))),
+  explicit Recorder(bool restorable)
+      : restorable_(restorable),
+        temporary_(py::reinterpret_steal<py::object>(PlanHandler::of_temporaries(plan_.pool()))),
         host_(py::reinterpret_steal<py::object>(PlanHandler::of_host())) {
     if (!temporary_ || !host_) throw py::error_already_set();
   }
@@ -130,7 +132,22 @@ class Recorder {
   }
 
   void keep(PyObject* object) {
-    if (known_.insert(object).second) kept_.push_back(py::reinterpret_borrow<py::object>(object));
+    if (!known_.insert(object).second) return;
+    kept_.push_back(py::reinterpret_borrow<py::object>(object));
+    if (restorable_) save(kept_.back());
+  }
+
+  // Notes the present values of the arrays from before, for `restore`. With `restorable` that
+  // happens when each is first met.
+  void save_all() {
+    before_.clear();
+    for (const py::object& array : kept_) save(array);
+  }
+  void restore() const {
+    for (const auto& [array, copy] : before_)
+      if (PyArray_CopyInto(reinterpret_cast<PyArrayObject*>(array.ptr()),
+                           reinterpret_cast<PyArrayObject*>(copy.ptr())) < 0)
+        throw py::error_already_set();
   }
 
   char* number(DType dtype, double value) {
@@ -155,6 +172,17 @@ class Recorder {
   std::string failure_, where_;
 
  private:
+  void save(const py::object& object) {
+    auto* array = reinterpret_cast<PyArrayObject*>(object.ptr());
+    if (!PyArray_Check(object.ptr()) || !PyArray_ISWRITEABLE(array)) return;
+    const NotRecording pause;
+    PyObject* copy = PyArray_NewCopy(array, NPY_KEEPORDER);
+    if (!copy) throw py::error_already_set();
+    before_.emplace_back(object, py::reinterpret_steal<py::object>(copy));
+  }
+
+  const bool restorable_;
+  std::vector<std::pair<py::object, py::object>> before_;  // arrays and their earlier values
   py::object temporary_, host_, saved_;
   bool begun_ = false;
   std::vector<py::object> kept_;
@@ -196,7 +224,7 @@ void bind_plan(py::module_& m, PyObject* handler) {
     return array;
   });
   py::class_<Recorder>(m, "Plan")
-      .def(py::init<>())
+      .def(py::init<bool>(), py::arg("restorable") = false)
       .def("begin", &Recorder::begin)
       .def("end", &Recorder::end)
       .def("origin", &Recorder::origin)
@@ -215,6 +243,16 @@ void bind_plan(py::module_& m, PyObject* handler) {
             return r.plan_.run(steps, seconds);
           },
           py::arg("steps") = 1, py::arg("seconds") = 1e30)
+      // (name, items, chunks, flops, bytes) of each launch; 0 where the work is not known
+      .def("describe",
+           [](const Recorder& r) {
+             py::list found;
+             for (const LaunchText& t : describe(r.plan_))
+               found.append(py::make_tuple(t.name, t.items, t.chunks, t.flops, t.bytes));
+             return found;
+           })
+      .def("save", &Recorder::save_all)
+      .def("restore", &Recorder::restore)
       .def("profile", [](const Recorder& r, ptrdiff_t times) {
         py::gil_scoped_release release;
         return r.plan_.profile(times);

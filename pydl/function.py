@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
+import json
+import math
 import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydl import _core, autograd, config
+from pydl import _core, autograd, check, config
 from pydl.tensor import Tensor, Variable, to_array, wrap
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MOST_PLANS = 16  # that one function keeps, the least recently used goes first
+_SMALL_BYTES = 16 * 1024  # below this the fixed cost of a launch is what is seen
 _MOST_KEYS = 64  # kinds of arguments after which a function is not worth recording
 
 
@@ -30,6 +34,16 @@ def _where() -> str:
 
 
 _core.on_failed_recording(_where)
+
+
+def _host_draws() -> Any:
+    """What changes when Python's or NumPy's global generator is asked for numbers."""
+    python, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    drawn: list[Any] = [] if python is None else [python.getstate()]
+    if numpy is not None:
+        state = numpy.get_state(legacy=False)["state"]
+        drawn += [state["pos"], state["key"][0]]
+    return drawn
 
 
 def _leaves(nest: Any) -> Iterator[Any]:
@@ -64,27 +78,55 @@ def _copy(x: Any) -> Any:
     return wrap(_core.copy(x.data))
 
 
+class Launch(NamedTuple):
+    """One launch of a plan, as `Plan.launches` describes it."""
+
+    name: str
+    items: int
+    chunks: int  # that threads may share
+    flops: float  # 0 where they are not known
+    bytes: float  # read and written; 0 where they are not known
+
+
 class Plan:
     """The launches of one call of a function, and what they read and write.
 
     `outputs` is what the call returned; `run` repeats the launches, which computes it anew.
+
+    Args:
+      step: is called and recorded; `failure` says why it cannot be repeated, "" if it can.
+      rewind: called before each repetition that looks at the plan, as by `profile`.
+      restorable: whether `restore` shall undo the call.
+
+    >>> import pydl
+    >>> f = pydl.function(lambda x: pydl.tanh(x @ x) + 1)
+    >>> for _ in range(2):
+    ...     _ = f(pydl.ones((4, 4)))
+    >>> [launch.name for launch in f.plans[0].launches]
+    ['matmul', 'tanh', 'add']
     """
 
-    def __init__(self, step: Callable[[], Any]):
-        """Calls `step` and records it; `failure` says why it cannot be repeated, "" if it can."""
-        self.lock = threading.Lock()
-        self.core = _core.Plan()
+    def __init__(
+        self,
+        step: Callable[[], Any],
+        rewind: Callable[[], None] | None = None,
+        restorable: bool = False,
+    ):
+        self._rewind = rewind
+        self.core = _core.Plan(restorable)
+        draws = _host_draws()
         self.core.begin()
         try:
             results = step()
         finally:
             self.core.end()
+        drawn = "it draws from Python's or NumPy's random numbers" if _host_draws() != draws else ""
         nodes = [x._node for x in _leaves(results) if isinstance(x, Tensor)]
         graph = any(isinstance(node, autograd.Node) and node.inputs for node in nodes)
         self.outputs = results if graph or self.core.failure else _map(_constant, results)
         del results, nodes
         self.run: Callable[..., int] = self.core.run
-        self.failure: str = self.core.failure or self._escapes(graph)
+        self.failure: str = self.core.failure or drawn or self._escapes(graph)
         self.where: str = self.core.where
 
     def _escapes(self, graph: bool) -> str:
@@ -113,9 +155,128 @@ class Plan:
             )
         return ""
 
+    @property
+    def launches(self) -> list[Launch]:
+        """The launches in their order."""
+        return [Launch(*row) for row in self.core.describe()]
+
+    def restore(self) -> None:
+        """Undoes the recorded call; for plans made with `restorable`."""
+        self.core.restore()
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Prints the launches: kernel, items, chunks that threads may share, work."""
+        rows = [
+            (r.name, str(r.items), str(r.chunks), _quantity(r.flops), _quantity(r.bytes))
+            for r in self.launches
+        ]
+        core = self.core
+        reused = core.requested_bytes / core.bytes if core.bytes else 1.0
+        flops = _quantity(sum(r.flops for r in self.launches)) or "0"
+        print_fn(
+            _table(("kernel", "items", "chunks", "flop", "bytes"), rows)
+            + f"\n{len(rows)} launches, {flops} flop; {_quantity(core.bytes) or '0 '}B of buffers, "
+            f"used {reused:.1f} times on average"
+        )
+
+    def profile(
+        self, times: int = 20, print_fn: Callable[[str], Any] | None = print
+    ) -> list[float]:
+        """Seconds of each launch, the least of `times` repetitions; prints them with their rates.
+
+        The share is of the measured FMA peak, or of the bandwidth of copying as many bytes, of as
+        many threads as there are chunks. Arrays that the plan changes get their values back.
+        """
+        check.integer("Plan.profile", "times", times)
+        if times < 1:
+            raise ValueError(f"Plan.profile: times must be at least 1, got {times}")
+        self.core.save()
+        try:
+            best = [math.inf] * self.core.launches
+            for _ in range(times):
+                if self._rewind is not None:
+                    self._rewind()
+                best = list(map(min, best, self.core.profile(1)))
+        finally:
+            self.core.restore()
+        seconds = [t * 1e-9 for t in best]
+        if print_fn is not None:
+            print_fn(self._profile_text(seconds))
+        return seconds
+
+    def _profile_text(self, seconds: list[float]) -> str:
+        limits = _Limits()
+        rows = []
+        for launch, t in zip(self.launches, seconds, strict=True):
+            rate, share = limits.of(launch, t)
+            part = f"{t / sum(seconds):.0%}"
+            rows.append((launch.name, f"{t * 1e6:.2f}", part, rate, share))
+        text = _table(("kernel", "us", "part", "rate", "share of peak"), rows)
+        return f"{text}\n{sum(seconds) * 1e6:.2f} us in {len(rows)} launches"
+
+    def timeline(self, path: str | os.PathLike[str], times: int = 20) -> None:
+        """Writes the profile as a file for chrome://tracing or Perfetto (ui.perfetto.dev)."""
+        seconds = self.profile(times, None)
+        events, start = [], 0.0
+        for i, (launch, t) in enumerate(zip(self.launches, seconds, strict=True)):
+            arguments = {**launch._asdict(), "position": i}
+            events.append(
+                {"name": launch.name, "cat": "kernel", "ph": "X", "pid": 1, "tid": 1,
+                 "ts": start, "dur": t * 1e6, "args": arguments}
+            )  # fmt: skip
+            start += t * 1e6
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"traceEvents": events, "displayTimeUnit": "ns"}, file, indent=1)
+
     def results(self) -> Any:
         """Copies of the outputs of the last run."""
         return _map(_copy, self.outputs)
+
+
+class _Limits:
+    """What the machine can do, measured once for each number of threads and size."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int], float] = {}
+
+    def _measured(self, what: str, size: int) -> float:
+        key = what, size
+        if key not in self._found:
+            rate = _core.fma_peak(0.02) if what == "fma" else _core.copy_bandwidth(size, 0.02)
+            self._found[key] = rate
+        return self._found[key]
+
+    def of(self, launch: Launch, seconds: float) -> tuple[str, str]:
+        """The rate of a launch and its share of what is possible, as texts."""
+        if launch.flops:
+            threads = min(_core.num_threads(), launch.chunks)
+            peak = self._measured("fma", 0) * threads
+            rate = launch.flops / seconds
+            return f"{rate / 1e9:.1f} GFLOP/s", f"{rate / peak:.0%}"
+        if launch.bytes < _SMALL_BYTES:  # the fixed cost is what is seen
+            return "", ""
+        rate = launch.bytes / seconds
+        size = 2 ** round(math.log2(launch.bytes / 2))
+        return f"{rate / 1e9:.1f} GB/s", f"{rate / self._measured('copy', size):.0%}"
+
+
+def _quantity(x: float) -> str:
+    """1.23 M, and nothing for 0."""
+    if not x:
+        return ""
+    power = min(int(math.log10(x)) // 3, 4)
+    return f"{x / 1000**power:.3g} {' kMGT'[power]}".replace("  ", " ")
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = []
+    for row in (head, *rows):
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    rule = "-" * max(map(len, lines))
+    return "\n".join([lines[0], rule, *lines[1:], rule])
 
 
 class _Entry:
@@ -141,7 +302,7 @@ class Function:
         """`on_failure(reason, where)` is asked whether to try again; it warns in our place."""
         functools.update_wrapper(self, f)
         self.function = f
-        self.run_eagerly = run_eagerly
+        self.run_eagerly = bool(run_eagerly)
         self.failure = ""  # why it is not recorded
         self._on_failure = on_failure
         self._entries: collections.OrderedDict[Any, _Entry] = collections.OrderedDict()
@@ -153,6 +314,16 @@ class Function:
     def plans(self) -> list[Plan]:
         """The plans recorded and still kept, the one used last at the end."""
         return [e.plan for e in self._entries.values() if e.plan is not None]
+
+    def __repr__(self) -> str:
+        return f"<pydl.function {self._name}>"
+
+    def __reduce__(self) -> Any:
+        return Function, (self.function, self.run_eagerly, self._on_failure)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self, "__qualname__", None) or repr(self.function)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -197,8 +368,21 @@ class Function:
     def _record(self, entry: _Entry, args: Any, kwargs: Any, arrays: list[np.ndarray]) -> Any:
         entry.buffers = [_core.copy(array) for array in arrays]
         each = iter(entry.buffers)
-        inputs = _map(lambda x: wrap(next(each)) if _is_input(x) else x, (args, kwargs))
+
+        def own(x: Any) -> Any:
+            if not _is_input(x):
+                return x
+            return wrap(next(each)) if isinstance(x, Tensor) else next(each)
+
+        inputs = _map(own, (args, kwargs))
         plan = Plan(lambda: self.function(*inputs[0], **inputs[1]))
+        changed = False  # arguments, in place
+        for array, buffer in zip(arrays, entry.buffers, strict=True):
+            if array.flags.writeable and array.tobytes() != buffer.tobytes():
+                changed = True
+                np.copyto(array, buffer)
+        if changed and not plan.failure:
+            plan.failure = "it changes an argument in place"
         if plan.failure:
             self._fail(plan.failure, plan.where)
             return plan.outputs
@@ -210,10 +394,10 @@ class Function:
             self.failure = "" if self._on_failure(reason, where) else reason
             return
         self.failure = reason
-        name = getattr(self.function, "__qualname__", repr(self.function))
         at = f" at {where}" if where else ""
         warnings.warn(
-            f"pydl.function: {name} is not recorded and stays eager: {reason}{at}", stacklevel=4
+            f"pydl.function: {self._name} is not recorded and stays eager: {reason}{at}",
+            stacklevel=4,
         )
 
 
@@ -247,11 +431,15 @@ def function(f: Callable[..., Any] | None = None, *, run_eagerly: bool = False) 
 
     The first call with arguments of a kind (shapes, dtypes, other values) runs as it is, the
     second is recorded, later ones repeat its launches as one call of C++. What the function does
-    besides kernels (printing, appending to a list, Python's own numbers) happens in the first two
-    calls only. Arrays among the arguments are copied in, results are copied out.
+    besides kernels (printing, appending to a list, counting in Python) happens in the first two
+    calls only, and what it reads besides its arguments and Variables (numbers, tensors and
+    attributes that are later replaced) keeps the value of the second call, as with
+    TensorFlow's function: pass what changes as an argument, or keep it in a Variable. Arrays among
+    the arguments are copied in, results are copied out.
 
-    A function that looks at values (`float(t)`, `t.numpy()`, `if t > 0`), computes with NumPy, or
-    keeps a tensor made inside is not repeatable: it warns once, says where, and stays as it is.
+    A function that looks at values (`float(t)`, `t.numpy()`, `if t > 0`), computes with NumPy,
+    draws from `random` or `np.random`, changes an argument in place, or keeps a tensor made inside
+    is not repeatable: it warns once, says where, and stays as it is.
 
     Args:
       f: the function; it may change Variables.
@@ -267,11 +455,16 @@ def function(f: Callable[..., Any] | None = None, *, run_eagerly: bool = False) 
     ...     return loss
     >>> [round(step(pydl.tensor(1.0)).item(), 4) for _ in range(4)]
     [1.0, 0.64, 0.4096, 0.2621]
-    >>> step.plans[0].core.launches > 0
-    True
+    >>> len(step.plans[0].launches)
+    7
     """
     if f is None:
         return functools.partial(function, run_eagerly=run_eagerly)
     if not callable(f):
         raise TypeError(f"function: needs a function, got {type(f).__name__}")
+    if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
+        raise TypeError(
+            "function: a generator or coroutine cannot be repeated; decorate the function of "
+            "tensors that it calls"
+        )
     return Function(f, run_eagerly)

@@ -11,7 +11,7 @@ import inspect
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -219,11 +219,12 @@ class Configurable:
     an argument elsewhere overrides it.
     """
 
-    _recorded = True  # whether recorded steps depend on its public attributes
+    _recorded = True  # whether recorded steps depend on its attributes
+    _unrecorded: ClassVar[frozenset[str]] = frozenset()  # attributes that they do not depend on
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if self._recorded and name[0] != "_":
+        if self._recorded and name not in self._unrecorded:
             settings.changed()
 
     def get_config(self) -> dict[str, Any]:

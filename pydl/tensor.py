@@ -404,6 +404,11 @@ class Variable(Tensor):
         if trainable and self.data.dtype in _FLOATS:
             self._node = LEAF
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "data" and hasattr(self, "data"):
+            config.changed()  # plans hold the memory of before
+        object.__setattr__(self, name, value)
+
     @property
     def trainable(self) -> bool:
         """Whether gradients are recorded for this variable."""

@@ -550,3 +550,140 @@ def test_sparse_inputs_that_do_not_fit() -> None:
         model.fit(x, pydl.sparse.csr(x[:, :5]), verbose=0)
     with pytest.raises(ValueError, match="rows"):
         model.fit(matrix[:5], y, verbose=0)
+
+
+def test_plan_of_a_model_leaves_it_as_it_was() -> None:
+    x, y = data()
+    found = []
+    for look in (False, True):
+        pydl.utils.set_random_seed(3)
+        model = classifier(layers.Dropout(0.3), layers.BatchNormalization())
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.build((None, 12))
+        if look:
+            plan = model.plan(x, y, batch_size=16)
+            plan.profile(3, None)
+            names = {launch.name for launch in plan.launches}
+            assert {"matmul", "dropout", "update by adam", "take"} <= names
+        history = model.fit(x, y, epochs=3, batch_size=16, verbose=0).history
+        found.append((history, [w.tobytes() for w in model.get_weights()]))
+    assert found[0] == found[1]
+
+
+def test_plans_that_cannot_be() -> None:
+    x, y = data()
+    model = classifier(OnHost())
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(RuntimeError, match="not recorded"):
+        model.plan(x, y)
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    with pytest.raises(RuntimeError, match="that fit may record"):
+        model.plan(x, y)
+
+
+# code of the user that counts in Python
+
+
+class Share(metrics.Metric):
+    """A mean that keeps its count in Python."""
+
+    def __init__(self) -> None:
+        super().__init__("share")
+        self.total, self.n = self.add_weight(name="total"), 0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.total.assign_add(pydl.mean(pydl.max(y_pred, axis=-1)))
+        self.n += 1
+
+    def result(self) -> Any:
+        return self.total / max(self.n, 1)
+
+    def reset_state(self) -> None:
+        self.total.assign(0.0)
+        self.n = 0
+
+
+def test_metrics_that_count_in_python() -> None:
+    x, y = data()
+    assert_same(
+        classifier,
+        lambda m: (m.fit(x, y, epochs=3, verbose=0).history, m.evaluate(x, y, verbose=0)),
+        metrics=lambda: [Share(), "accuracy"],
+    )
+
+
+class Counting(layers.Layer):
+    """A layer whose output depends on how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = 0
+
+    def call(self, inputs: Any) -> Any:
+        self._calls += 1
+        return inputs * (1.0 / self._calls)
+
+
+class Scaled(layers.Layer):
+    """A layer with a private factor, which a callback changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._factor = 1.0
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self._factor
+
+
+def set_factor(model: Any, i: int) -> None:
+    model.layers[1]._factor = 1.0 + i
+
+
+def test_layers_with_state_in_python() -> None:
+    x, y = data()
+    assert_same(
+        lambda: classifier(Counting()), lambda m: m.fit(x, y, epochs=3, verbose=0), records=False
+    )
+    assert_same(
+        lambda: classifier(Scaled()),
+        lambda m: m.fit(x, y, epochs=4, verbose=0, callbacks=[Changing(batch=set_factor)]),
+    )
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_hinge_is_recorded(loss: str, low: float) -> None:
+    x, y = data()
+    target = np.where(y[:, None] > 2, 1.0, low).astype(np.float32)
+    assert_same(
+        lambda: models.Sequential([layers.Dense(1)]),
+        lambda m: m.fit(x, target, epochs=3, verbose=0),
+        loss=loss,
+    )
+
+
+def test_changes_between_fits_need_no_warning() -> None:
+    x, y = data()
+
+    def fit(m: models.Model) -> Any:
+        found = [m.fit(x, y, epochs=2, verbose=0).history]
+        m.optimizer.momentum = 0.9
+        found.append(m.fit(x, y, epochs=2, verbose=0).history)
+        m.optimizer.nesterov = True
+        return [*found, m.fit(x, y, epochs=2, verbose=0).history]
+
+    assert_same(classifier, fit, optimizer=lambda: optimizers.SGD(0.01))
+
+
+def test_predict_records_layers_that_add_losses() -> None:
+    from pydl.models.plans import step_function
+
+    x, y = data()
+    model = TwoInputs()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit([x, x[:, :3]], y, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            model.predict([x, x[:, :3]], batch_size=50, verbose=0)
+    assert step_function(model, "predict", lambda *a: None).plans

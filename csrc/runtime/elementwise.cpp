@@ -122,6 +122,19 @@ void copy_loop_8(ptrdiff_t n, char* const* p, unsigned, const double*) {
 
 }  // namespace
 
+std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args) {
+  if (fn != elementwise_range) return std::nullopt;
+  const auto& a = *static_cast<const ElementwiseArgs*>(args);
+  double bytes = 0;
+  for (int k = 0; k < a.count; ++k)
+    for (int axis = 0; axis < a.ndim; ++axis)
+      if (a.strides[k][axis] != 0) {  // a repeated operand stays in cache
+        bytes += a.item[k];
+        break;
+      }
+  return LoopInfo{a.loop, bytes};
+}
+
 int item_size(DType dtype) {
   constexpr int kSizes[] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
   return kSizes[int(dtype)];

@@ -1,6 +1,8 @@
 // Element-wise launches on operands of any layout.
 #pragma once
 
+#include <optional>
+
 #include "runtime/view.h"
 #include "table.h"
 
@@ -20,5 +22,12 @@ void copy(const View& x, const View& y);
 void cast(const View& x, const View& y);
 
 int item_size(DType dtype);  // bytes
+
+// If `fn` is the launch of a loop: the loop, and the bytes that one item reads and writes.
+struct LoopInfo {
+  ElementwiseLoop loop;
+  double item_bytes;
+};
+std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args);
 
 }  // namespace pydl

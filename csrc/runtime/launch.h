@@ -17,7 +17,8 @@ void launch(RangeFn fn, const Args& args, ptrdiff_t items, ptrdiff_t grain) {
   static_assert(std::is_trivially_copyable_v<Args>);
   if (items <= 0) return;
   parallel_for(items, grain, fn, &args);
-  if (Plan* plan = recording_plan()) plan->append(fn, &args, sizeof args, items, grain);
+  if (Plan* plan = recording_plan())
+    plan->append(fn, &args, sizeof args, __PRETTY_FUNCTION__, items, grain);
 }
 
 // Throws where the values that `args` describes are not fit for the launches that follow; a plan
@@ -26,7 +27,7 @@ template <class Args>
 void check(CheckFn fn, const Args& args) {
   static_assert(std::is_trivially_copyable_v<Args>);
   fn(&args);
-  if (Plan* plan = recording_plan()) plan->append(fn, &args, sizeof args);
+  if (Plan* plan = recording_plan()) plan->append(fn, &args, sizeof args, __PRETTY_FUNCTION__);
 }
 
 }  // namespace pydl

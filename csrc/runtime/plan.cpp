@@ -44,12 +44,18 @@ void Plan::append(const Head& head, const void* args, size_t bytes) {
   std::memcpy(code_.data() + at + kHead, args, bytes);
 }
 
-void Plan::append(RangeFn fn, const void* args, size_t bytes, ptrdiff_t items, ptrdiff_t grain) {
-  append(Head{fn, nullptr, items, grain, 0}, args, bytes);
+void Plan::append(RangeFn fn, const void* args, size_t bytes, const char* type, ptrdiff_t items,
+                  ptrdiff_t grain) {
+  append(Head{fn, nullptr, type, items, grain, 0}, args, bytes);
 }
 
-void Plan::append(CheckFn fn, const void* args, size_t bytes) {
-  append(Head{nullptr, fn, 0, 0, 0}, args, bytes);
+void Plan::append(CheckFn fn, const void* args, size_t bytes, const char* type) {
+  append(Head{nullptr, fn, type, 0, 1, 0}, args, bytes);
+}
+
+RecordedLaunch Plan::launch_at(const std::byte* at) {
+  const auto& head = *reinterpret_cast<const Head*>(at);
+  return {head.fn, at + aligned(sizeof(Head)), head.type, head.items, head.grain};
 }
 
 void Plan::run_one(const std::byte* at) const {

@@ -15,6 +15,14 @@ namespace pydl {
 // Throws where what `args` describes does not hold; see `check` in runtime/launch.h.
 using CheckFn = void (*)(const void* args);
 
+// One launch of a plan.
+struct RecordedLaunch {
+  RangeFn fn;  // null: a check
+  const void* args;
+  const char* type;
+  ptrdiff_t items, grain;
+};
+
 // While it records, every launch of its thread is appended to it as well as run, and temporaries
 // come from its pool, so that their addresses stay good. Memory that is freed while it records is
 // used again by later launches: reference counts plan the buffers.
@@ -27,14 +35,22 @@ class Plan {
   void begin();  // records the launches of this thread until `end`
   void end();
 
-  void append(RangeFn fn, const void* args, size_t bytes, ptrdiff_t items, ptrdiff_t grain);
-  void append(CheckFn fn, const void* args, size_t bytes);
+  // `type`: text that names the type of the arguments.
+  void append(RangeFn fn, const void* args, size_t bytes, const char* type, ptrdiff_t items,
+              ptrdiff_t grain);
+  void append(CheckFn fn, const void* args, size_t bytes, const char* type);
 
   // Repeats everything `steps` times, or until `seconds` are over; the number of steps done.
   ptrdiff_t run(ptrdiff_t steps, double seconds) const;
 
   // Nanoseconds of each launch, the least of `times` runs.
   std::vector<double> profile(ptrdiff_t times) const;
+
+  // Calls f(launch) for each launch in order.
+  template <class F>
+  void for_each(F f) const {
+    for (size_t at : starts_) f(launch_at(code_.data() + at));
+  }
 
   const std::shared_ptr<Pool>& pool() const { return pool_; }
   ptrdiff_t launches() const { return ptrdiff_t(starts_.size()); }
@@ -43,11 +59,13 @@ class Plan {
   struct Head {
     RangeFn fn;  // null: a check
     CheckFn check;
+    const char* type;
     ptrdiff_t items, grain;
     size_t bytes;  // with the arguments that follow
   };
   void append(const Head& head, const void* args, size_t bytes);
   void run_one(const std::byte* at) const;
+  static RecordedLaunch launch_at(const std::byte* at);
 
   std::shared_ptr<Pool> pool_;
   std::vector<size_t> starts_;

@@ -112,6 +112,10 @@ class Layer(WeightOwner):
     ((2, 3), 3)
     """
 
+    _unrecorded = frozenset(
+        {"_building", "_built_for", "_call_number", "_emit_logits", "_losses_number",
+         "_weights_before_build", "history", "stop_training"}
+    )  # fmt: skip
     supports_masking = False
     # Layers that compute with floats set this: integer inputs are then cast like other floats.
     casts_integers = False

@@ -152,8 +152,13 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 def _signs(y_true: Tensor) -> Tensor:
     """Return labels 0 and 1 as -1 and 1; other labels stay."""
-    labels = y_true.numpy()
-    return 2.0 * y_true - 1.0 if np.all((labels == 0) | (labels == 1)) else y_true
+    zero_or_one = ops.where(ops.equal(y_true, 0), 1.0, ops.where(ops.equal(y_true, 1), 1.0, 0.0))
+    if not y_true.size:
+        return y_true
+    all_are = ops.min(
+        ops.astype(zero_or_one, y_true.dtype)
+    )  # 1 or 0, so that what follows is exact
+    return y_true * (1.0 + all_are) - all_are
 
 
 def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:

@@ -150,6 +150,8 @@ class MetricByShape(Metric):
     (0.5, 'acc', 'SparseCategoricalAccuracy')
     """
 
+    in_plans = True
+
     def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
         super().__init__(name, dtype)
         if name not in _BY_SHAPE:

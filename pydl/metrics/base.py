@@ -13,7 +13,7 @@ from pydl.losses.base import fit_weights
 from pydl.losses.functions import as_samples, as_tensor
 from pydl.ops.promote import FLOATS
 from pydl.registry import Configurable, Registry, snake_case
-from pydl.tensor import Tensor, Variable, wrap
+from pydl.tensor import Tensor, Variable, constant, wrap
 
 registry: Registry[Any] = Registry("metric")
 
@@ -38,6 +38,7 @@ class Metric(Configurable):
     """
 
     _recorded = False  # the state of a metric is public and changes all the time
+    in_plans = False  # `update_state` is made of launches alone, and keeps nothing in Python
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name: str = name or snake_case(type(self).__name__)
@@ -138,7 +139,7 @@ class _Average(Metric):
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name, dtype)
-        self._state = np.zeros(2)  # total and count, which kernels add to
+        self._state = constant(np.zeros(2))  # total and count, which kernels add to
 
     @property
     def total(self) -> float:
@@ -149,6 +150,12 @@ class _Average(Metric):
     def count(self) -> float:
         """sum(w) since the last reset."""
         return float(self._state[1])
+
+    @property
+    def in_plans(self) -> bool:  # type: ignore[override]
+        """Whether a recorded step may update it: the code is pydl's own."""
+        functions = type(self).update_state, getattr(self, "fn", type(self).update_state)
+        return all(getattr(f, "__module__", "").startswith("pydl.") for f in functions)
 
     def _add(self, values: Any, sample_weight: Any, factor: float = 1.0) -> None:
         """Add values to the mean; `factor` multiplies all weights."""

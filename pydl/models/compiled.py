@@ -157,7 +157,7 @@ class Compiled:
         self.tracker = LossTracker("loss")
         self.run_eagerly = run_eagerly
         self.warm: set[str] = set()  # phases that have run a step
-        self.metrics_on_host = False  # they cannot be recorded
+        self._metrics_on_host = False
         self.warned = False  # that steps are not recorded
         self.trained: list[Variable] | None = None
         self.layers: list[Any] = []  # all layers inside the model at `compile`
@@ -198,6 +198,15 @@ class Compiled:
             for name, output in zip(names, self.metrics, strict=True)
             for metric in output.all
         )
+
+    @property
+    def metrics_on_host(self) -> bool:
+        """Whether the metrics follow a recorded step instead of being part of it."""
+        return self._metrics_on_host or not all(m.in_plans for m in self.metric_objects())
+
+    def leave_metrics_out(self) -> None:
+        """Let the metrics follow recorded steps from now on."""
+        self._metrics_on_host = True
 
     def metric_objects(self) -> list[Metric]:
         """Return the metrics of all outputs."""

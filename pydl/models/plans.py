@@ -103,7 +103,7 @@ class EpochPlans:
         model: Any = self._model()
         batch = self.source.next_batch(rows)
         step = model._train_batch if self.phase == "train" else model._test_batch
-        return step(*batch, rows)
+        return step(*batch, rows, to_record=True)
 
 
 def without_metrics(model: Any, reason: str, where: str) -> bool:
@@ -114,7 +114,7 @@ def without_metrics(model: Any, reason: str, where: str) -> bool:
     """
     compiled = model._compiled
     if compiled.keys and not compiled.metrics_on_host:
-        compiled.metrics_on_host = True
+        compiled.leave_metrics_out()
         return True
     if not compiled.warned:
         compiled.warned = True
@@ -138,6 +138,8 @@ def step_on_arrays(model: Any, phase: str) -> Callable[..., None]:
 
     def run(x: Any, y: Any, weight: Any, rows: int) -> None:
         compiled, optimizer = model._compiled, model.optimizer
+        if compiled.trained:
+            optimizer.build(compiled.trained)
         with optimizer.driven() as before_step:
             if before_step is not None:
                 before_step()
@@ -151,11 +153,11 @@ def step_on_arrays(model: Any, phase: str) -> Callable[..., None]:
 
 
 def _train(model: Any, x: Any, y: Any, weight: Any, rows: int, made_for: Any) -> Any:
-    return model._train_batch(x, y, weight, rows)
+    return model._train_batch(x, y, weight, rows, to_record=True)
 
 
 def _test(model: Any, x: Any, y: Any, weight: Any, rows: int, made_for: Any) -> Any:
-    return model._test_batch(x, y, weight, rows)
+    return model._test_batch(x, y, weight, rows, to_record=True)
 
 
 _functions: weakref.WeakKeyDictionary[Any, dict[str, Function]] = weakref.WeakKeyDictionary()

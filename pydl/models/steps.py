@@ -56,6 +56,8 @@ class Steps(Layer):
             weighted_metrics: Metrics that take the sample weights into account.
             run_eagerly: Run every step in Python. By default `fit`, `evaluate` and `predict` record
                 a step and repeat it as one call of C++, with the same bits; see `pydl.function`.
+                Python code in layers and losses then runs in two steps only: what it counts in
+                lists, globals or closures needs this argument. Changed attributes are noticed.
             steps_per_execution, jit_compile: Accepted; they do not change results.
 
         Raises:
@@ -189,21 +191,24 @@ class Steps(Layer):
         self._update_metrics(compiled, y, y_pred, sample_weight)
         return self.get_metrics_result()
 
-    def _train_batch(self, x: Any, y: Any, weight: Any, rows: int) -> Any:
-        """Forward, loss, gradients, update, metrics; what metrics on the host need, or None."""
+    def _train_batch(self, x: Any, y: Any, weight: Any, rows: int, to_record: bool = False) -> Any:
+        """Forward, loss, gradients, update, metrics.
+
+        With `to_record`, metrics that work on the host are left out, and what they need returned.
+        """
         compiled = self._need_compiled("train_step")
         y_pred, loss, parts = self._forward(compiled, x, y, weight, True)
         trained = compiled.trained
         if trained:
             self.optimizer.apply(autograd.gradients(loss, trained), trained)
-        return self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
+        return self._track(compiled, y, y_pred, weight, loss, parts, rows, x, to_record)
 
-    def _test_batch(self, x: Any, y: Any, weight: Any, rows: int) -> Any:
+    def _test_batch(self, x: Any, y: Any, weight: Any, rows: int, to_record: bool = False) -> Any:
         """Forward with inference behaviour, loss, metrics; as `_train_batch`."""
         compiled = self._need_compiled("test_step")
         with no_grad():
             y_pred, loss, parts = self._forward(compiled, x, y, weight, False)
-        return self._track(compiled, y, y_pred, weight, loss, parts, rows, x)
+        return self._track(compiled, y, y_pred, weight, loss, parts, rows, x, to_record)
 
     def _forward(
         self, compiled: Compiled, x: Any, y: Any, weight: Any, training: bool
@@ -340,6 +345,7 @@ class Steps(Layer):
         parts: list[Tensor | None],
         rows: int,
         x: Any,
+        to_record: bool,
     ) -> Any:
         """Add a batch to the loss and the metrics.
 
@@ -352,14 +358,18 @@ class Steps(Layer):
                 tracker.add(part, rows)
         if type(self).compute_metrics is not Steps.compute_metrics:
             self.compute_metrics(x, y, y_pred, weight)
-        elif compiled.metrics_on_host:
+        elif to_record and compiled.metrics_on_host:
             return y, ops.stop_gradient(y_pred), weight
         elif compiled.keys or not compiled.names:
             self._update_metrics(compiled, y, y_pred, weight)
-        if _core.recording_plan():  # or tensors of the plan would outlive the step
-            for layer in (self, *compiled.called):
-                layer._added_losses.clear()
+        self._forget_losses(compiled.called)
         return None
+
+    def _forget_losses(self, layers: list[Layer]) -> None:
+        """While a plan records: drop what layers added to the loss, which must not outlive it."""
+        if _core.recording_plan():
+            for layer in (self, *layers):
+                layer._added_losses.clear()
 
     def _update_metrics(self, compiled: Compiled, y: Any, y_pred: Any, weight: Any) -> None:
         """Add a batch to the metrics of each output."""

@@ -12,6 +12,7 @@ import numpy as np
 from pydl.autograd import no_grad
 from pydl.callbacks import CallbackList, History, ProgbarLogger
 from pydl.callbacks.progress import is_terminal
+from pydl.function import Plan
 from pydl.layers.base import Layer
 from pydl.models import data
 from pydl.models.compiled import as_number
@@ -93,6 +94,8 @@ class Trainer(Steps):
             plans = source.plans = EpochPlans(self, compiled, phase, source)
         begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
         hears_begin, hears_end = callbacks.listens(begin), callbacks.listens(end)
+        if phase == "train" and compiled.trained:
+            self.optimizer.build(compiled.trained)
         source.start(epoch)
         total = source.steps or 0
         done = 0
@@ -454,8 +457,52 @@ class Trainer(Steps):
             return lambda batch: self.predict_step((batch,))
         if self._compiled is not None and self._compiled.run_eagerly:
             return lambda batch: self(batch, training=False)
-        recorded = step_function(self, "predict", _predict)
+        recorded = step_function(self, "predict", _predict, lambda reason, where: False)
         return lambda batch: _predict(self, batch) if data.holds_sparse(batch) else recorded(batch)
+
+    # Looking at a step
+
+    def plan(
+        self, x: Any, y: Any = None, batch_size: int | None = None, sample_weight: Any = None
+    ) -> Plan:
+        """Return the recorded training step for batches of these data, to look at.
+
+        The plan lists its kernels (`summary`), measures them (`profile`), and draws them in time
+        (`timeline`). Weights, optimizer, metrics and random numbers are left as they were.
+
+        Args:
+            x, y, batch_size, sample_weight: As for `fit`; at least one whole batch.
+
+        Raises:
+            RuntimeError: The step cannot be recorded; the text says why.
+
+        >>> from pydl import layers, models
+        >>> model = models.Sequential([layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> plan = model.plan([[1.0, 3.0]], [[2.0]])
+        >>> "square" in [launch.name for launch in plan.launches]
+        True
+        """
+        self._need_training("plan")
+        source = self._source("plan", x, y, sample_weight, batch_size)
+        if not isinstance(source, ArraySource) or not self._records("train"):
+            raise RuntimeError("plan: needs arrays, and a model that fit may record")
+        self._build_for(source)
+        compiled = self._need_compiled("plan")
+        self._to_sparse(source, passes=2)
+        self.optimizer.build(compiled.trained or [])
+        rows = source.rows_of(0)
+
+        def step() -> Any:
+            return self._train_batch(*source.next_batch(rows), rows)
+
+        source.start(0)
+        plan = Plan(step, lambda: source.start(0), restorable=True)
+        plan.restore()
+        if plan.failure:
+            at = f" at {plan.where}" if plan.where else ""
+            raise RuntimeError(f"plan: the step is not recorded: {plan.failure}{at}")
+        return plan
 
     # One batch
 
@@ -506,7 +553,9 @@ def _is_array(x: Any) -> bool:
 
 def _predict(model: Trainer, batch: Any) -> Any:
     """Return the predictions for a batch."""
-    return model(batch, training=False)
+    outputs = model(batch, training=False)
+    model._forget_losses(model._layers_inside())
+    return outputs
 
 
 def _pack(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
