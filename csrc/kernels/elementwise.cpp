@@ -16,31 +16,43 @@ consteval int param_count(const Info& info) {
   return n;
 }
 
-template <class Op, class T, class... Operands>
-inline auto forward(const double* p, Operands... x) {
-  constexpr int kParams = param_count(Op::info);
-  if constexpr (kParams == 0)
-    return Op::forward(x...);
-  else if constexpr (kParams == 1)
-    return Op::forward(x..., T(p[0]));
-  else if constexpr (kParams == 2)
-    return Op::forward(x..., T(p[0]), T(p[1]));
-  else
-    return Op::forward(x..., T(p[0]), T(p[1]), T(p[2]));
-}
+// The scalar parameters of Op, read once; the last arguments of its functions.
+template <class Op, class T>
+struct Params {
+  explicit Params(const double* p) {
+    for (int i = 0; i < kCount; ++i) value[i] = T(p[i]);
+  }
+  template <class F>
+  auto pass_to(F f) const {
+    if constexpr (kCount == 0)
+      return f();
+    else if constexpr (kCount == 1)
+      return f(value[0]);
+    else if constexpr (kCount == 2)
+      return f(value[0], value[1]);
+    else
+      return f(value[0], value[1], value[2]);
+  }
+  static constexpr int kCount = param_count(Op::info);
+  T value[kCount > 0 ? kCount : 1];
+};
 
-template <class Op, class T, class... Operands>
-inline auto backward(const double* p, Operands... x) {
-  constexpr int kParams = param_count(Op::info);
-  if constexpr (kParams == 0)
-    return Op::backward(x...);
-  else if constexpr (kParams == 1)
-    return Op::backward(x..., T(p[0]));
-  else if constexpr (kParams == 2)
-    return Op::backward(x..., T(p[0]), T(p[1]));
-  else
-    return Op::backward(x..., T(p[0]), T(p[1]), T(p[2]));
-}
+// What `map` applies to vectors.
+template <class Op, class T>
+struct UnaryForward {
+  auto operator()(Vec<T> x) const {
+    return params.pass_to([=](auto... p) { return Op::forward(x, p...); });
+  }
+  Params<Op, T> params;
+};
+
+template <class Op, class T>
+struct UnaryBackward {
+  auto operator()(Vec<T> g, Vec<T> x, Vec<T> y) const {
+    return params.pass_to([=](auto... p) { return Op::backward(g, x, y, p...); });
+  }
+  Params<Op, T> params;
+};
 
 // Writes lanes [0, n) of a result: floats as they are, masks as bool bytes.
 template <class T>
@@ -76,31 +88,62 @@ struct Operand {
   Vec<T> value;
 };
 
-// y[i] = f(x0[i], x1[i], ...); kOut is the size of an output element.
-template <class T, size_t kOut, class F, class... X>
+// Vectors at a time, their chains of operations side by side: one chain leaves most units idle.
+// (GCC does not interleave them without -fschedule-insns, see CMakeLists.txt.)
+constexpr ptrdiff_t kUnroll = 4;
+
+// y[i] = f(x0[i], x1[i], ...) by Op's function f; kOut is the size of an output element.
+template <class Op, class T, size_t kOut, class F, class... X>
 inline void map(ptrdiff_t n, char* y, F f, const X&... x) {
+  constexpr ptrdiff_t kLane = kLanes<T>;
   ptrdiff_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) put<T>(y + i * kOut, f(x.at(i)...), kLanes<T>);
+  const auto block = [&](auto function) {
+    static_assert(kUnroll == 4);
+    const auto v0 = function(x.at(i)...), v1 = function(x.at(i + kLane)...);
+    const auto v2 = function(x.at(i + 2 * kLane)...), v3 = function(x.at(i + 3 * kLane)...);
+    put<T>(y + i * kOut, v0, kLane);
+    put<T>(y + (i + kLane) * kOut, v1, kLane);
+    put<T>(y + (i + 2 * kLane) * kOut, v2, kLane);
+    put<T>(y + (i + 3 * kLane) * kOut, v3, kLane);
+  };
+  for (; i + kUnroll * kLane <= n; i += kUnroll * kLane) {
+    if constexpr (requires { Op::rare(x.at(i)...); }) {
+      const auto rare = Op::rare(x.at(i)...) | Op::rare(x.at(i + kLane)...) |
+                        Op::rare(x.at(i + 2 * kLane)...) | Op::rare(x.at(i + 3 * kLane)...);
+      if (__builtin_expect(!any(rare), 1)) {
+        block([](auto... v) { return Op::common(v...); });
+        continue;
+      }
+#pragma GCC unroll 1
+      for (ptrdiff_t j = i; j < i + kUnroll * kLane; j += kLane)
+        put<T>(y + j * kOut, f(x.at(j)...), kLane);
+    } else {
+      block(f);
+    }
+  }
+#pragma GCC unroll 1
+  for (; i + kLane <= n; i += kLane) put<T>(y + i * kOut, f(x.at(i)...), kLane);
   if (i < n) put<T>(y + i * kOut, f(x.partial(i, n - i)...), n - i);
 }
 
 template <class Op, class T>
 void unary_forward(ptrdiff_t n, char* const* p, unsigned, const double* params) {
   constexpr size_t kOut = Op::info.to_bool ? 1 : sizeof(T);
-  map<T, kOut>(n, p[1], [=](auto x) { return forward<Op, T>(params, x); }, Operand<T, false>(p[0]));
+  const UnaryForward<Op, T> f{Params<Op, T>(params)};
+  map<Op, T, kOut>(n, p[1], f, Operand<T, false>(p[0]));
 }
 
 template <class Op, class T>
 void unary_backward(ptrdiff_t n, char* const* p, unsigned, const double* params) {
-  map<T, sizeof(T)>(
-      n, p[3], [=](auto g, auto x, auto y) { return backward<Op, T>(params, g, x, y); },
-      Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]));
+  const UnaryBackward<Op, T> f{Params<Op, T>(params)};
+  map<Op, T, sizeof(T)>(n, p[3], f, Operand<T, false>(p[0]), Operand<T, false>(p[1]),
+                        Operand<T, false>(p[2]));
 }
 
 template <class Op, class T, bool kScalarA, bool kScalarB>
 inline void binary_forward_of(ptrdiff_t n, char* const* p) {
   constexpr size_t kOut = Op::info.to_bool ? 1 : sizeof(T);
-  map<T, kOut>(
+  map<Op, T, kOut>(
       n, p[2], [](auto a, auto b) { return Op::forward(a, b); }, Operand<T, kScalarA>(p[0]),
       Operand<T, kScalarB>(p[1]));
 }
@@ -116,7 +159,7 @@ void binary_forward(ptrdiff_t n, char* const* p, unsigned scalars, const double*
 
 template <class Op, class T>
 void binary_grad_a(ptrdiff_t n, char* const* p, unsigned, const double*) {
-  map<T, sizeof(T)>(
+  map<Op, T, sizeof(T)>(
       n, p[4], [](auto g, auto a, auto b, auto y) { return Op::grad_a(g, a, b, y); },
       Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]),
       Operand<T, false>(p[3]));
@@ -124,7 +167,7 @@ void binary_grad_a(ptrdiff_t n, char* const* p, unsigned, const double*) {
 
 template <class Op, class T>
 void binary_grad_b(ptrdiff_t n, char* const* p, unsigned, const double*) {
-  map<T, sizeof(T)>(
+  map<Op, T, sizeof(T)>(
       n, p[4], [](auto g, auto a, auto b, auto y) { return Op::grad_b(g, a, b, y); },
       Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]),
       Operand<T, false>(p[3]));

@@ -177,6 +177,16 @@ inline void store_mask(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
     __builtin_memcpy(p, &bytes, size_t(n));
 }
 
+#if defined(__FMA__) || defined(__ARM_NEON)
+constexpr bool kHasFma = true;
+#else
+constexpr bool kHasFma = false;
+#endif
+
+// Whether functions of V may take the ways that need floats and an exact product.
+template <class V>
+inline constexpr bool kFastFloat = kIsFloat<V> && kHasFma;
+
 // a * b + c, rounded once where the ISA has FMA (all but v2).
 template <class V>
 inline V fma(V a, V b, V c) {
@@ -224,6 +234,17 @@ inline V sqrt(V x) {
     return V(_mm_sqrt_pd(__m128d(x)));
 #endif
 }
+
+#if defined(__AVX512F__)
+// x 2^n for an integral n, rounded once.
+template <class V>
+inline V scale_exponent(V x, V n) {
+  if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_scalef_ps(__mmask16(-1), __m512(x), __m512(n)));
+  else
+    return V(_mm512_maskz_scalef_pd(__mmask8(-1), __m512d(x), __m512d(n)));
+}
+#endif
 
 enum Rounding { kNearestEven = 0, kDown = 1, kUp = 2, kTowardZero = 3 };  // SSE4.1 immediates
 
@@ -291,11 +312,59 @@ inline V flip_sign(V a, V b) {
   return bitcast<V>(bitcast<B>(a) ^ (bitcast<B>(b) & kSign));
 }
 
+// a > b ? a : b and a < b ? a : b, one instruction on x86: b where either is nan or both are zero.
+template <class V>
+inline V greater_or(V a, V b) {
+  if constexpr (sizeof(V) < kVectorBytes) return a > b ? a : b;  // plain numbers
+#if defined(__AVX512F__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_max_ps(__mmask16(-1), __m512(a), __m512(b)));
+  else
+    return V(_mm512_maskz_max_pd(__mmask8(-1), __m512d(a), __m512d(b)));
+#elif defined(__AVX2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm256_max_ps(__m256(a), __m256(b)));
+  else
+    return V(_mm256_max_pd(__m256d(a), __m256d(b)));
+#elif defined(__SSE4_2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm_max_ps(__m128(a), __m128(b)));
+  else
+    return V(_mm_max_pd(__m128d(a), __m128d(b)));
+#else
+  else
+    return select(a > b, a, b);
+#endif
+}
+
+template <class V>
+inline V less_or(V a, V b) {
+  if constexpr (sizeof(V) < kVectorBytes) return a < b ? a : b;  // plain numbers
+#if defined(__AVX512F__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_min_ps(__mmask16(-1), __m512(a), __m512(b)));
+  else
+    return V(_mm512_maskz_min_pd(__mmask8(-1), __m512d(a), __m512d(b)));
+#elif defined(__AVX2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm256_min_ps(__m256(a), __m256(b)));
+  else
+    return V(_mm256_min_pd(__m256d(a), __m256d(b)));
+#elif defined(__SSE4_2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm_min_ps(__m128(a), __m128(b)));
+  else
+    return V(_mm_min_pd(__m128d(a), __m128d(b)));
+#else
+  else
+    return select(a < b, a, b);
+#endif
+}
+
 // x limited to [low, high]; nan stays nan.
 template <class V>
 inline V clamp(V x, Element<V> low, Element<V> high) {
-  x = select(x < low, broadcast(low), x);
-  return select(x > high, broadcast(high), x);
+  return less_or(broadcast(high), greater_or(broadcast(low), x));
 }
 
 // The rounding error of p = a * b: a b = p + multiply_error(a, b, p), barring over- and underflow.
@@ -366,15 +435,22 @@ inline bool any(B mask) {
 #endif
 }
 
+// y, but wide() in the lanes of `rare`, worked out only if there are any.
+template <class V, class F>
+inline V replace_rare(Bits<V> rare, V y, F wide) {
+  if (__builtin_expect(any(rare), 0)) y = select(rare, wide(), y);
+  return y;
+}
+
 // nan if either is nan, as NumPy's maximum and minimum; +0 and -0 count as equal, the first wins.
 template <class V>
 inline V max(V a, V b) {
-  return select((a >= b) | (a != a), a, b);
+  return select(b != b, b, greater_or(b, a));
 }
 
 template <class V>
 inline V min(V a, V b) {
-  return select((a <= b) | (a != a), a, b);
+  return select(b != b, b, less_or(b, a));
 }
 
 }  // namespace
