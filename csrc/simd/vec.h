@@ -153,28 +153,64 @@ inline void store_partial(T* p, Vec<T> v, ptrdiff_t n) {
   __builtin_memcpy(p, &v, size_t(n) * sizeof(T));
 }
 
-// Lanes [0, n) of a mask as bytes, 0 or 1.
+// Past the caches where the ISA can; p is aligned to the size of v.
 template <class T>
-inline void store_mask(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
+inline void stream(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), __m512i(v));
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), __m256i(v));
+#elif defined(__SSE4_2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), __m128i(v));
+#else
+  store(p, v);
+#endif
+}
+
+// Every lane of a mask as a byte, 0 or 1.
+template <class T>
+inline auto mask_bytes(Bits<Vec<T>> mask) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
-  int64_t bytes;
   if constexpr (sizeof(T) == 4) {
     const __m256i m = __m256i(mask);
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
-    bytes = _mm_cvtsi128_si64(_mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1)));
+    return _mm_cvtsi128_si64(_mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1)));
   } else {
-    const int64_t bits = _mm256_movemask_pd(__m256d(mask));
-    bytes = bits * 0x00204081 & 0x01010101;  // bit i to byte i
+    const int bits = _mm256_movemask_pd(__m256d(mask));
+    return int(unsigned(bits) * 0x00204081u & 0x01010101u);  // bit i to byte i
   }
 #else
   typedef int8_t Bytes __attribute__((vector_size(kLanes<T>)));
-  const Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
+  return __builtin_convertvector(mask, Bytes) & 1;
 #endif
-  if (n == kLanes<T>)
-    __builtin_memcpy(p, &bytes, size_t(kLanes<T>));
-  else
-    __builtin_memcpy(p, &bytes, size_t(n));
+}
+
+template <class T>
+inline void store_mask(char* p, Bits<Vec<T>> mask) {
+  const auto bytes = mask_bytes<T>(mask);
+  __builtin_memcpy(p, &bytes, sizeof bytes);
+}
+
+template <class T>
+inline void store_mask_partial(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
+  const auto bytes = mask_bytes<T>(mask);
+  __builtin_memcpy(p, &bytes, size_t(n));
+}
+
+// As stream, p aligned to kLanes bytes.
+template <class T>
+inline void stream_mask(char* p, Bits<Vec<T>> mask) {
+  const auto bytes = mask_bytes<T>(mask);
+#if defined(__SSE4_2__)
+  if constexpr (sizeof bytes == 16)
+    return _mm_stream_si128(reinterpret_cast<__m128i*>(p), bitcast<__m128i>(bytes));
+  else if constexpr (sizeof bytes == 8)
+    return _mm_stream_si64(reinterpret_cast<long long*>(p), bitcast<long long>(bytes));
+  else if constexpr (sizeof bytes == 4)
+    return _mm_stream_si32(reinterpret_cast<int*>(p), bitcast<int>(bytes));
+#endif
+  __builtin_memcpy(p, &bytes, sizeof bytes);
 }
 
 #if defined(__FMA__) || defined(__ARM_NEON)
