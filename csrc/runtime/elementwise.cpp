@@ -1,7 +1,5 @@
 #include "runtime/elementwise.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -58,17 +56,11 @@ void strided_copy(int item, char* to, ptrdiff_t to_step, const char* from, ptrdi
   }
 }
 
-// Results of that size are in no cache when they are read next. A plain store reads the line that
-// it fills first; a store past the caches saves that.
-double default_stream_limit() {
-  double last_level = 32 << 20;
-#if defined(_SC_LEVEL3_CACHE_SIZE)
-  if (const long size = sysconf(_SC_LEVEL3_CACHE_SIZE); size > 0) last_level = double(size);
-#endif
-  return 0.75 * last_level;  // as memcpy of the GNU C library
-}
-
-std::atomic<double> g_stream_limit{default_stream_limit()};
+// Results of that many bytes are in no cache when they are read next. A plain store reads the line
+// that it fills first; a store past the caches saves that. A constant, because what the system
+// tells of the last level may be that of all sockets and guests together.
+constexpr double kStreamLimit = 24 << 20;
+std::atomic<double> g_stream_limit{kStreamLimit};
 
 // What was stored past the caches is seen by others before what is stored later.
 void end_of_streams() {
@@ -164,9 +156,7 @@ void copy_loop_8(ptrdiff_t n, char* const* p, unsigned, const double*) {
 
 }  // namespace
 
-void set_stream_limit(double bytes) {
-  g_stream_limit.store(bytes > 0 ? bytes : default_stream_limit());
-}
+void set_stream_limit(double bytes) { g_stream_limit.store(bytes > 0 ? bytes : kStreamLimit); }
 
 int item_size(DType dtype) {
   constexpr int kSizes[] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
