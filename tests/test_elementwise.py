@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from arrays import FLOATS, SPECIAL, layouts, strided_arrays
+from errors import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import BINARY, UNARY
@@ -209,7 +210,9 @@ def test_streaming_does_not_change_bits(name: str, dtype: type) -> None:
 @pytest.mark.usefixtures("streaming")
 def test_streaming_in_place_and_rows() -> None:
     x = sample("exp", 6000, np.float32).reshape(3, 2000)
-    want = np.concatenate([call("exp", x[i, j : j + 7]) for i in range(3) for j in range(0, 2000, 7)])
+    want = np.concatenate(
+        [call("exp", x[i, j : j + 7]) for i in range(3) for j in range(0, 2000, 7)]
+    )
     wide = np.zeros((3, 2011), np.float32)
     _core.exp(x, out=wide[:, 5:2005])
     np.testing.assert_array_equal(wide[:, 5:2005].ravel(), want)
@@ -265,6 +268,70 @@ def test_many_axes() -> None:
     np.testing.assert_array_equal(call("add", x, y), x + y)
     z = np.zeros((1,) * 32, np.float32)
     assert call("add", z, z).shape == (1,) * 32
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_out(name: str) -> None:
+    function, row = getattr(pydl, name), TABLE[name]
+    inputs = [sample(name, 7, np.float32, k) for k in range(1 if row["kind"] == "unary" else 2)]
+    want = function(*inputs)
+    array = np.empty(7, want.dtype)
+    got = function(*inputs, out=array)
+    assert isinstance(got, pydl.Tensor) and np.shares_memory(got.numpy(), array)
+    np.testing.assert_array_equal(array, want.numpy())
+    room = pydl.tensor(np.zeros((7, 2), want.dtype))
+    view = room[:, 1]
+    version = room.version
+    assert function(*inputs, out=view) is view and room.version > version
+    np.testing.assert_array_equal(room.numpy()[:, 1], want.numpy())
+    assert not room.numpy()[:, 0].any()
+
+
+def test_out_of_other_dtypes_and_own_operand() -> None:
+    out = np.empty((2, 3), np.int64)
+    pydl.add([[1], [2]], np.arange(3), out=out)
+    np.testing.assert_array_equal(out, [[1, 2, 3], [2, 3, 4]])
+    x = pydl.tensor([1.0, 2.0, 3.0])
+    assert pydl.power(x, 3, out=x) is x
+    np.testing.assert_array_equal(x.numpy(), [1, 8, 27])
+    pydl.subtract(x[1:], x[:-1], out=x[1:])  # reads what it overwrites
+    np.testing.assert_array_equal(x.numpy(), [1, 7, 19])
+    for f in (pydl.clip, pydl.positive):
+        np.testing.assert_array_equal(f(x, out=np.empty(3, np.float32)).numpy(), x.numpy())
+    np.testing.assert_array_equal(pydl.clip(np.arange(3), 1, out=out[0]).numpy(), [1, 1, 2])
+    np.testing.assert_array_equal(pydl.relu(-x, 0.5, out=x).numpy(), [-0.5, -3.5, -9.5])
+
+
+def test_refused_out() -> None:
+    x = pydl.tensor([1.0, 2.0])
+    fixed = np.zeros(2, np.float32)
+    fixed.flags.writeable = False
+    for out, error, text in (
+        ([0.0, 0.0], TypeError, "exp: out must be a Tensor or an array, got list"),
+        (np.zeros(3, np.float32), ValueError, "exp: out must have shape (2,), got (3,)"),
+        (np.zeros(2), TypeError, "exp: out must have the dtype of the result"),
+        (fixed, ValueError, "exp: out is read-only"),
+    ):
+        with raises(error, text):
+            pydl.exp(x, out=out)
+    whole = np.arange(2)
+    for wrong, error, text in (
+        (np.zeros(3, np.int64), ValueError, "add: out must have shape (2,), got (3,)"),
+        (np.zeros(2), TypeError, "add: out must have the dtype of the result"),
+    ):
+        with raises(error, text):
+            pydl.add(whole, whole, out=wrong)
+    text = (
+        "exp: what is written to out is not recorded, but an operand or out wants a gradient; "
+        "leave out away, or do it under no_grad()"
+    )
+    w = pydl.Variable([1.0, 2.0])
+    for operand, out in ((w, np.zeros(2, np.float32)), (x, w)):
+        with raises(RuntimeError, text):
+            pydl.exp(operand, out=out)
+    with pydl.no_grad():
+        assert pydl.exp(w, out=w) is w
+    np.testing.assert_array_equal(w.numpy(), pydl.exp(x).numpy())
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES["unary"] if TABLE[n]["differentiable"]])

@@ -106,7 +106,7 @@ inline Vec<float> pow_positive(Vec<float> x, Vec<float> y) {
 }
 
 // C99: pow(x, 0) = pow(1, y) = 1 even for nan; a negative x needs an integer y, whose parity is
-// the sign; pow(-1, +-inf) = 1. Error: 0.5, 1.4.
+// the sign; pow(-1, +-inf) = 1. Error: 0.9, 1.4.
 template <class V>
 inline V pow(V x, V y) {
   using T = Element<V>;

@@ -204,7 +204,7 @@ inline V tan_wide(V x) {
   return select(odd, -s.cos, s.sin) / select(odd, s.sin, s.cos);
 }
 
-// Error of sin and cos: 1.6, 2.5, of tan 3.1, 3.7, for any finite argument.
+// Error of sin and cos: 2, 2.5, of tan 3.3, 3.7, for any finite argument.
 template <class V>
 inline V sin(V x) {
   if constexpr (kFastFloat<V>)
