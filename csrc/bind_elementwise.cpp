@@ -120,6 +120,8 @@ void bind_elementwise(py::module_& m, py::list& ops) {
     define_gradient("_grad_b", e.grad_b);
   }
 
+  m.def("set_stream_limit", set_stream_limit);
+
   m.def("where", [](py::handle cond, py::handle a, py::handle b) -> py::object {
     View c;
     Operand x[2];

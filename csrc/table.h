@@ -19,9 +19,10 @@ constexpr int kFloatTypes = 2;   // kernels exist for float32 (index 0) and floa
 using RangeFn = void (*)(const void* args, ptrdiff_t begin, ptrdiff_t end);
 
 // n elements of an element-wise op. p holds the inputs, then the output, all contiguous; bit i of
-// `scalars` says that operand i is one value to be repeated (honoured where the entry says so).
-using ElementwiseLoop = void (*)(ptrdiff_t n, char* const* p, unsigned scalars,
-                                 const double* params);
+// `flags` says that operand i is one value to be repeated (honoured where the entry says so), and
+// kStreams that the output should bypass the caches: it then starts on a line of 64 bytes.
+using ElementwiseLoop = void (*)(ptrdiff_t n, char* const* p, unsigned flags, const double* params);
+constexpr unsigned kStreams = 1u << kMaxOperands;
 
 enum class Saves : uint8_t { kNone, kInput, kOutput, kBoth };  // what a gradient needs again
 

@@ -21,7 +21,8 @@ def rows() -> str:
     for row in sorted(_core.ops, key=lambda r: (r["kind"], r["name"])):
         function = getattr(pydl.ops.elementwise, row["name"], None) or getattr(pydl, row["name"])
         hidden = getattr(pydl.ops.elementwise, "_" + row["name"], None)
-        text = ((hidden or function).__doc__ or "").split(", element by element")[0]
+        text = ((hidden or function).__doc__ or "").splitlines()[0]
+        text = text.split(", element by element")[0].removesuffix(".")
         params = ", ".join(f"{k} = {v:g}" for k, v in row.get("params", {}).items())
         if not row["differentiable"]:
             reads = "no gradient"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from arrays import FLOATS, SPECIAL, layouts, strided_arrays
+from errors import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import BINARY, UNARY
@@ -180,6 +183,78 @@ def test_broadcasting(name: str, data: st.DataObject) -> None:
             assert_ulp(got, want, allowed(name, np.float32))
 
 
+@pytest.fixture
+def streaming() -> Iterator[None]:
+    """All outputs are stored past the caches, as else only those that fill the last level."""
+    _core.set_stream_limit(1)
+    yield
+    _core.set_stream_limit(0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.usefixtures("streaming")
+def test_streaming_does_not_change_bits(name: str, dtype: type) -> None:
+    count = 1 if TABLE[name]["kind"] == "unary" else 2
+    for n in (1, 5, 16 * LANES, 1013):
+        inputs = [sample(name, n, dtype, k) for k in range(count)]
+        want = [call(name, *(x[i : i + 1] for x in inputs))[0] for i in range(n)]
+        np.testing.assert_array_equal(call(name, *inputs), want)
+        for offset in (0, 1, 3):  # outputs that start within a line, and what lies around them
+            room = np.full(n + 8, 7, np.bool_ if TABLE[name]["to_bool"] else dtype)
+            getattr(_core, name)(*inputs, out=room[offset : offset + n])
+            np.testing.assert_array_equal(room[offset : offset + n], want)
+            assert (room[:offset] == room[-1]).all() and (room[offset + n :] == room[-1]).all()
+
+
+@pytest.mark.usefixtures("streaming")
+def test_streaming_in_place_and_rows() -> None:
+    x = sample("exp", 6000, np.float32).reshape(3, 2000)
+    want = np.concatenate(
+        [call("exp", x[i, j : j + 7]) for i in range(3) for j in range(0, 2000, 7)]
+    )
+    wide = np.zeros((3, 2011), np.float32)
+    _core.exp(x, out=wide[:, 5:2005])
+    np.testing.assert_array_equal(wide[:, 5:2005].ravel(), want)
+    assert not wide[:, :5].any() and not wide[:, 2005:].any()
+    _core.exp(x, out=x)
+    np.testing.assert_array_equal(x.ravel(), want)
+
+
+# Inputs of the slow way (far from 0, not finite, ...) among those of the common one.
+RARE = {
+    "sin": (1e5, -3e7, np.inf, np.nan),
+    "cos": (1e5, -3e7, np.inf, np.nan),
+    "tan": (1e5, -3e7, np.inf, np.nan),
+    "log": (0, -1, 1e-40, np.inf, np.nan),
+    "log2": (0, -1, 1e-40, np.inf, np.nan),
+    "log10": (0, -1, 1e-40, np.inf, np.nan),
+    "log1p": (-1, -2, 1e8, -1e-30, np.inf, np.nan),
+}
+RARE_PAIRS = {
+    "power": ((0, 2), (-2, 3), (-2, 0.5), (2, 1e12), (np.inf, -1), (1.5, np.nan), (1e-40, 0.5)),
+    "floor_divide": ((1e20, 3), (-1e-30, 5e30), (5, 1e-35), (1, 0), (7, np.inf), (np.nan, 2)),
+    "remainder": ((1e20, 3), (-1e-30, 5e30), (5, 1e-35), (1, 0), (7, np.inf), (np.nan, 2)),
+}
+
+
+@pytest.mark.parametrize("name", [*RARE, *RARE_PAIRS])
+def test_bits_do_not_depend_on_neighbours(name: str) -> None:
+    """A block without rare inputs takes a quicker way; its bits must be those of the general one."""
+    rare = [(v,) for v in RARE[name]] if name in RARE else list(RARE_PAIRS[name])
+    inputs = [sample(name, 16 * LANES, np.float32, k) for k in range(len(rare[0]))]
+    want = call(name, *inputs)
+    for values in rare:
+        mixed = [x.copy() for x in inputs]
+        for x, v in zip(mixed, values, strict=True):
+            x[3::LANES] = v
+        got = call(name, *mixed)
+        kept = np.arange(want.size) % LANES != 3
+        np.testing.assert_array_equal(got[kept], want[kept])
+        alone = call(name, *(np.float32([v]) for v in values))
+        np.testing.assert_array_equal(got[~kept], np.repeat(alone, (~kept).sum()))
+
+
 @given(x=strided_arrays(np.float32))
 def test_layout_does_not_change_bits(x: np.ndarray) -> None:
     for name in ("exp", "tanh"):
@@ -193,6 +268,70 @@ def test_many_axes() -> None:
     np.testing.assert_array_equal(call("add", x, y), x + y)
     z = np.zeros((1,) * 32, np.float32)
     assert call("add", z, z).shape == (1,) * 32
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_out(name: str) -> None:
+    function, row = getattr(pydl, name), TABLE[name]
+    inputs = [sample(name, 7, np.float32, k) for k in range(1 if row["kind"] == "unary" else 2)]
+    want = function(*inputs)
+    array = np.empty(7, want.dtype)
+    got = function(*inputs, out=array)
+    assert isinstance(got, pydl.Tensor) and np.shares_memory(got.numpy(), array)
+    np.testing.assert_array_equal(array, want.numpy())
+    room = pydl.tensor(np.zeros((7, 2), want.dtype))
+    view = room[:, 1]
+    version = room.version
+    assert function(*inputs, out=view) is view and room.version > version
+    np.testing.assert_array_equal(room.numpy()[:, 1], want.numpy())
+    assert not room.numpy()[:, 0].any()
+
+
+def test_out_of_other_dtypes_and_own_operand() -> None:
+    out = np.empty((2, 3), np.int64)
+    pydl.add([[1], [2]], np.arange(3), out=out)
+    np.testing.assert_array_equal(out, [[1, 2, 3], [2, 3, 4]])
+    x = pydl.tensor([1.0, 2.0, 3.0])
+    assert pydl.power(x, 3, out=x) is x
+    np.testing.assert_array_equal(x.numpy(), [1, 8, 27])
+    pydl.subtract(x[1:], x[:-1], out=x[1:])  # reads what it overwrites
+    np.testing.assert_array_equal(x.numpy(), [1, 7, 19])
+    for f in (pydl.clip, pydl.positive):
+        np.testing.assert_array_equal(f(x, out=np.empty(3, np.float32)).numpy(), x.numpy())
+    np.testing.assert_array_equal(pydl.clip(np.arange(3), 1, out=out[0]).numpy(), [1, 1, 2])
+    np.testing.assert_array_equal(pydl.relu(-x, 0.5, out=x).numpy(), [-0.5, -3.5, -9.5])
+
+
+def test_refused_out() -> None:
+    x = pydl.tensor([1.0, 2.0])
+    fixed = np.zeros(2, np.float32)
+    fixed.flags.writeable = False
+    for out, error, text in (
+        ([0.0, 0.0], TypeError, "exp: out must be a Tensor or an array, got list"),
+        (np.zeros(3, np.float32), ValueError, "exp: out must have shape (2,), got (3,)"),
+        (np.zeros(2), TypeError, "exp: out must have the dtype of the result"),
+        (fixed, ValueError, "exp: out is read-only"),
+    ):
+        with raises(error, text):
+            pydl.exp(x, out=out)
+    whole = np.arange(2)
+    for wrong, error, text in (
+        (np.zeros(3, np.int64), ValueError, "add: out must have shape (2,), got (3,)"),
+        (np.zeros(2), TypeError, "add: out must have the dtype of the result"),
+    ):
+        with raises(error, text):
+            pydl.add(whole, whole, out=wrong)
+    text = (
+        "exp: what is written to out is not recorded, but an operand or out wants a gradient; "
+        "leave out away, or do it under no_grad()"
+    )
+    w = pydl.Variable([1.0, 2.0])
+    for operand, out in ((w, np.zeros(2, np.float32)), (x, w)):
+        with raises(RuntimeError, text):
+            pydl.exp(operand, out=out)
+    with pydl.no_grad():
+        assert pydl.exp(w, out=w) is w
+    np.testing.assert_array_equal(w.numpy(), pydl.exp(x).numpy())
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES["unary"] if TABLE[n]["differentiable"]])

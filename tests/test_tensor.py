@@ -253,8 +253,8 @@ def test_wrong_number_of_operands() -> None:
     with pytest.raises(TypeError):
         pydl.logical_not(a, b)
     np.testing.assert_array_equal(b, 1)
-    with pytest.raises(TypeError, match=r"exp: unexpected argument 'out'; takes x"):
-        pydl.exp(a, out=b)
+    with pytest.raises(TypeError, match=r"exp: unexpected argument 'where'; takes x"):
+        pydl.exp(a, where=b)
     with pytest.raises(ValueError, match="power: integers to the negative power -1"):
         pydl.power(np.array([2]), np.array([-1]))
 

@@ -16,44 +16,74 @@ consteval int param_count(const Info& info) {
   return n;
 }
 
-template <class Op, class T, class... Operands>
-inline auto forward(const double* p, Operands... x) {
-  constexpr int kParams = param_count(Op::info);
-  if constexpr (kParams == 0)
-    return Op::forward(x...);
-  else if constexpr (kParams == 1)
-    return Op::forward(x..., T(p[0]));
-  else if constexpr (kParams == 2)
-    return Op::forward(x..., T(p[0]), T(p[1]));
-  else
-    return Op::forward(x..., T(p[0]), T(p[1]), T(p[2]));
+// The scalar parameters of Op, read once; the last arguments of its functions.
+template <class Op, class T>
+struct Params {
+  explicit Params(const double* p) {
+    for (int i = 0; i < kCount; ++i) value[i] = T(p[i]);
+  }
+  template <class F>
+  auto pass_to(F f) const {
+    if constexpr (kCount == 0)
+      return f();
+    else if constexpr (kCount == 1)
+      return f(value[0]);
+    else if constexpr (kCount == 2)
+      return f(value[0], value[1]);
+    else
+      return f(value[0], value[1], value[2]);
+  }
+  static constexpr int kCount = param_count(Op::info);
+  T value[kCount > 0 ? kCount : 1];
+};
+
+// What `map` applies to vectors.
+template <class Op, class T>
+struct UnaryForward {
+  auto operator()(Vec<T> x) const {
+    return params.pass_to([=](auto... p) { return Op::forward(x, p...); });
+  }
+  Params<Op, T> params;
+};
+
+template <class Op, class T>
+struct UnaryBackward {
+  auto operator()(Vec<T> g, Vec<T> x, Vec<T> y) const {
+    return params.pass_to([=](auto... p) { return Op::backward(g, x, y, p...); });
+  }
+  Params<Op, T> params;
+};
+
+// Writes a vector of results, or lanes [0, n) of it: floats as they are, masks as bool bytes.
+template <class T>
+inline void put(char* p, Vec<T> v) {
+  store(reinterpret_cast<T*>(p), v);
+}
+template <class T>
+inline void put(char* p, Bits<Vec<T>> mask) {
+  store_mask<T>(p, mask);
+}
+template <class T>
+inline void put_partial(char* p, Vec<T> v, ptrdiff_t n) {
+  store_partial(reinterpret_cast<T*>(p), v, n);
+}
+template <class T>
+inline void put_partial(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
+  store_mask_partial<T>(p, mask, n);
+}
+template <class T>
+inline void put_streaming(char* p, Vec<T> v) {
+  stream(reinterpret_cast<T*>(p), v);
+}
+template <class T>
+inline void put_streaming(char* p, Bits<Vec<T>> mask) {
+  stream_mask<T>(p, mask);
 }
 
-template <class Op, class T, class... Operands>
-inline auto backward(const double* p, Operands... x) {
-  constexpr int kParams = param_count(Op::info);
-  if constexpr (kParams == 0)
-    return Op::backward(x...);
-  else if constexpr (kParams == 1)
-    return Op::backward(x..., T(p[0]));
-  else if constexpr (kParams == 2)
-    return Op::backward(x..., T(p[0]), T(p[1]));
-  else
-    return Op::backward(x..., T(p[0]), T(p[1]), T(p[2]));
-}
-
-// Writes lanes [0, n) of a result: floats as they are, masks as bool bytes.
-template <class T>
-inline void put(char* p, Vec<T> v, ptrdiff_t n) {
-  if (n == kLanes<T>)
-    store(reinterpret_cast<T*>(p), v);
-  else
-    store_partial(reinterpret_cast<T*>(p), v, n);
-}
-template <class T>
-inline void put(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
-  store_mask<T>(p, mask, n);
-}
+// Vectors at a time, their chains of operations side by side: one chain leaves most units idle.
+// (GCC does not interleave them without -fschedule-insns, see CMakeLists.txt.)
+constexpr ptrdiff_t kUnroll = 4;
+constexpr ptrdiff_t kAhead = 512;  // elements, of fetches beside stores that bypass the caches
 
 template <class T, bool kScalar>
 struct Operand {
@@ -72,60 +102,101 @@ struct Operand {
     else
       return load_partial(data + i, n);
   }
+  void fetch(ptrdiff_t i) const {
+    if constexpr (!kScalar)
+      for (ptrdiff_t j = 0; j < kUnroll * kLanes<T>; j += 64 / sizeof(T))
+        __builtin_prefetch(data + i + j);
+  }
   const T* data;
   Vec<T> value;
 };
 
-// y[i] = f(x0[i], x1[i], ...); kOut is the size of an output element.
-template <class T, size_t kOut, class F, class... X>
-inline void map(ptrdiff_t n, char* y, F f, const X&... x) {
+// y[i] = f(x0[i], x1[i], ...) by Op's function f; kOut is the size of an output element.
+template <class Op, class T, size_t kOut, class F, class... X>
+inline void map(ptrdiff_t n, char* y, unsigned flags, F f, const X&... x) {
+  constexpr ptrdiff_t kLane = kLanes<T>;
   ptrdiff_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) put<T>(y + i * kOut, f(x.at(i)...), kLanes<T>);
-  if (i < n) put<T>(y + i * kOut, f(x.partial(i, n - i)...), n - i);
+  const auto block = [&](auto function) {
+    static_assert(kUnroll == 4);
+    const auto v0 = function(x.at(i)...), v1 = function(x.at(i + kLane)...);
+    const auto v2 = function(x.at(i + 2 * kLane)...), v3 = function(x.at(i + 3 * kLane)...);
+    char* to = y + i * kOut;
+    if (__builtin_expect(flags & kStreams, 0)) {
+      (x.fetch(i + kAhead), ...);
+      put_streaming<T>(to, v0);
+      put_streaming<T>(to + kLane * kOut, v1);
+      put_streaming<T>(to + 2 * kLane * kOut, v2);
+      put_streaming<T>(to + 3 * kLane * kOut, v3);
+    } else {
+      put<T>(to, v0);
+      put<T>(to + kLane * kOut, v1);
+      put<T>(to + 2 * kLane * kOut, v2);
+      put<T>(to + 3 * kLane * kOut, v3);
+    }
+  };
+  for (; i + kUnroll * kLane <= n; i += kUnroll * kLane) {
+    if constexpr (requires { Op::rare(x.at(i)...); }) {
+      const auto rare = Op::rare(x.at(i)...) | Op::rare(x.at(i + kLane)...) |
+                        Op::rare(x.at(i + 2 * kLane)...) | Op::rare(x.at(i + 3 * kLane)...);
+      if (__builtin_expect(!any(rare), 1)) {
+        block([](auto... v) { return Op::common(v...); });
+        continue;
+      }
+#pragma GCC unroll 1
+      for (ptrdiff_t j = i; j < i + kUnroll * kLane; j += kLane)
+        put<T>(y + j * kOut, f(x.at(j)...));
+    } else {
+      block(f);
+    }
+  }
+#pragma GCC unroll 1
+  for (; i + kLane <= n; i += kLane) put<T>(y + i * kOut, f(x.at(i)...));
+  if (i < n) put_partial<T>(y + i * kOut, f(x.partial(i, n - i)...), n - i);
 }
 
 template <class Op, class T>
-void unary_forward(ptrdiff_t n, char* const* p, unsigned, const double* params) {
+void unary_forward(ptrdiff_t n, char* const* p, unsigned flags, const double* params) {
   constexpr size_t kOut = Op::info.to_bool ? 1 : sizeof(T);
-  map<T, kOut>(n, p[1], [=](auto x) { return forward<Op, T>(params, x); }, Operand<T, false>(p[0]));
+  const UnaryForward<Op, T> f{Params<Op, T>(params)};
+  map<Op, T, kOut>(n, p[1], flags, f, Operand<T, false>(p[0]));
 }
 
 template <class Op, class T>
-void unary_backward(ptrdiff_t n, char* const* p, unsigned, const double* params) {
-  map<T, sizeof(T)>(
-      n, p[3], [=](auto g, auto x, auto y) { return backward<Op, T>(params, g, x, y); },
-      Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]));
+void unary_backward(ptrdiff_t n, char* const* p, unsigned flags, const double* params) {
+  const UnaryBackward<Op, T> f{Params<Op, T>(params)};
+  map<Op, T, sizeof(T)>(n, p[3], flags, f, Operand<T, false>(p[0]), Operand<T, false>(p[1]),
+                        Operand<T, false>(p[2]));
 }
 
 template <class Op, class T, bool kScalarA, bool kScalarB>
-inline void binary_forward_of(ptrdiff_t n, char* const* p) {
+inline void binary_forward_of(ptrdiff_t n, char* const* p, unsigned flags) {
   constexpr size_t kOut = Op::info.to_bool ? 1 : sizeof(T);
-  map<T, kOut>(
-      n, p[2], [](auto a, auto b) { return Op::forward(a, b); }, Operand<T, kScalarA>(p[0]),
+  map<Op, T, kOut>(
+      n, p[2], flags, [](auto a, auto b) { return Op::forward(a, b); }, Operand<T, kScalarA>(p[0]),
       Operand<T, kScalarB>(p[1]));
 }
 
 template <class Op, class T>
-void binary_forward(ptrdiff_t n, char* const* p, unsigned scalars, const double*) {
-  if (scalars & 1)
-    return scalars & 2 ? binary_forward_of<Op, T, true, true>(n, p)
-                       : binary_forward_of<Op, T, true, false>(n, p);
-  return scalars & 2 ? binary_forward_of<Op, T, false, true>(n, p)
-                     : binary_forward_of<Op, T, false, false>(n, p);
+void binary_forward(ptrdiff_t n, char* const* p, unsigned flags, const double*) {
+  if (flags & 1)
+    return flags & 2 ? binary_forward_of<Op, T, true, true>(n, p, flags)
+                     : binary_forward_of<Op, T, true, false>(n, p, flags);
+  return flags & 2 ? binary_forward_of<Op, T, false, true>(n, p, flags)
+                   : binary_forward_of<Op, T, false, false>(n, p, flags);
 }
 
 template <class Op, class T>
-void binary_grad_a(ptrdiff_t n, char* const* p, unsigned, const double*) {
-  map<T, sizeof(T)>(
-      n, p[4], [](auto g, auto a, auto b, auto y) { return Op::grad_a(g, a, b, y); },
+void binary_grad_a(ptrdiff_t n, char* const* p, unsigned flags, const double*) {
+  map<Op, T, sizeof(T)>(
+      n, p[4], flags, [](auto g, auto a, auto b, auto y) { return Op::grad_a(g, a, b, y); },
       Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]),
       Operand<T, false>(p[3]));
 }
 
 template <class Op, class T>
-void binary_grad_b(ptrdiff_t n, char* const* p, unsigned, const double*) {
-  map<T, sizeof(T)>(
-      n, p[4], [](auto g, auto a, auto b, auto y) { return Op::grad_b(g, a, b, y); },
+void binary_grad_b(ptrdiff_t n, char* const* p, unsigned flags, const double*) {
+  map<Op, T, sizeof(T)>(
+      n, p[4], flags, [](auto g, auto a, auto b, auto y) { return Op::grad_b(g, a, b, y); },
       Operand<T, false>(p[0]), Operand<T, false>(p[1]), Operand<T, false>(p[2]),
       Operand<T, false>(p[3]));
 }

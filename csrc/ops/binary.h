@@ -1,6 +1,7 @@
 // Element-wise ops of two inputs: name, forward and the gradients for either input.
 //
-// forward(a, b); grad_a(g, a, b, y) and grad_b(g, a, b, y) return g * dy/da and g * dy/db.
+// forward(a, b), rare(a, b) and common(a, b) as in ops/unary.h; grad_a(g, a, b, y) and grad_b(g, a,
+// b, y) return g * dy/da and g * dy/db.
 #pragma once
 
 #include "ops/list.h"
@@ -33,6 +34,12 @@ struct Equal {
 struct FloorDivide {
   static constexpr BinaryInfo info{.name = "floor_divide"};
   static auto forward(auto a, auto b) { return floor_divide(a, b); }
+  static auto rare(auto a, auto b)
+    requires kFastFloat<decltype(a)>
+  {
+    return division_rare(a, b);
+  }
+  static auto common(auto a, auto b) { return floor_divide_common(a, b); }
   static auto grad_a(auto g, auto, auto, auto) { return decltype(g){}; }
   static auto grad_b(auto g, auto, auto, auto) { return decltype(g){}; }
 };
@@ -90,6 +97,12 @@ struct NotEqual {
 struct Power {
   static constexpr BinaryInfo info{.name = "power", .domain = {0.1, 4}, .max_ulp = 1};
   static auto forward(auto a, auto b) { return pow(a, b); }
+  static auto rare(auto a, auto b)
+    requires kFastFloat<decltype(a)>
+  {
+    return pow_rare(a, b);
+  }
+  static auto common(auto a, auto b) { return pow_common(a, b); }
   static auto grad_a(auto g, auto a, auto b, auto) {
     using T = Element<decltype(b)>;
     return select(b == 0, decltype(g){}, g * (b * pow(a, b - T(1))));
@@ -103,6 +116,12 @@ struct Power {
 struct Remainder {
   static constexpr BinaryInfo info{.name = "remainder"};
   static auto forward(auto a, auto b) { return remainder(a, b); }
+  static auto rare(auto a, auto b)
+    requires kFastFloat<decltype(a)>
+  {
+    return division_rare(a, b);
+  }
+  static auto common(auto a, auto b) { return remainder_common(a, b); }
   static auto grad_a(auto g, auto, auto, auto) { return g; }
   static auto grad_b(auto g, auto a, auto b, auto) { return -g * floor_divide(a, b); }
 };

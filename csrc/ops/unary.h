@@ -1,9 +1,11 @@
 // Element-wise ops of one input: name, forward, gradient, domain and error bound of each.
 //
 // forward(x, params...) and backward(g, x, y, params...) work on vectors; params are scalars of the
-// element type. backward may read only what `saves` names. max_ulp is the largest float32 error
-// seen with default parameters (see simd/math.h), rounded up to a half; subnormal results are
-// flushed. The gradient of abs and relu at 0 is 0. nan propagates everywhere.
+// element type. backward may read only what `saves` names. An op may have a quicker way, common(x),
+// for blocks without lanes that are `rare(x)`; it gives the same bits as forward in all others.
+// max_ulp is the largest float32 error seen with default parameters (see simd/math.h), rounded up
+// to a half; subnormal results are flushed. The gradient of abs and relu at 0 is 0. nan propagates
+// everywhere.
 #pragma once
 
 #include "ops/list.h"
@@ -54,6 +56,12 @@ struct Clip {
 struct Cos {
   static constexpr UnaryInfo info{.name = "cos", .max_ulp = 2};
   static auto forward(auto x) { return cos(x); }
+  static auto rare(auto x)
+    requires kFastFloat<decltype(x)>
+  {
+    return trig_rare(x);
+  }
+  static auto common(auto x) { return cos_common(x); }
   static auto backward(auto g, auto x, auto) { return -g * sin(x); }
 };
 
@@ -172,12 +180,16 @@ struct IsNan {
 struct Log {
   static constexpr UnaryInfo info{.name = "log", .domain = {1e-3, 10}, .max_ulp = 2};
   static auto forward(auto x) { return log(x); }
+  static auto rare(auto x) { return log_rare(x); }
+  static auto common(auto x) { return log_reduced(log_reduce(x)); }
   static auto backward(auto g, auto x, auto) { return g / x; }
 };
 
 struct Log10 {
   static constexpr UnaryInfo info{.name = "log10", .domain = {1e-3, 10}, .max_ulp = 2};
   static auto forward(auto x) { return log10(x); }
+  static auto rare(auto x) { return log_rare(x); }
+  static auto common(auto x) { return log10_reduced(log_reduce(x)); }
   static auto backward(auto g, auto x, auto) {
     using T = Element<decltype(x)>;
     return g * T(0.4342944819032518) / x;  // 1 / ln(10)
@@ -187,12 +199,16 @@ struct Log10 {
 struct Log1p {
   static constexpr UnaryInfo info{.name = "log1p", .domain = {-0.99, 10}, .max_ulp = 2};
   static auto forward(auto x) { return log1p(x); }
+  static auto rare(auto x) { return log1p_rare(x); }
+  static auto common(auto x) { return log1p_common(x); }
   static auto backward(auto g, auto x, auto) { return g / (ones_like(x) + x); }
 };
 
 struct Log2 {
   static constexpr UnaryInfo info{.name = "log2", .domain = {1e-3, 10}, .max_ulp = 2};
   static auto forward(auto x) { return log2(x); }
+  static auto rare(auto x) { return log_rare(x); }
+  static auto common(auto x) { return log2_reduced(log_reduce(x)); }
   static auto backward(auto g, auto x, auto) {
     using T = Element<decltype(x)>;
     return g * T(1.4426950408889634) / x;  // 1 / ln(2)
@@ -228,9 +244,9 @@ struct Relu {
       .params = {{"negative_slope", 0.0}, {"max_value", __builtin_inf()}, {"threshold", 0.0}}};
   static auto forward(auto x, auto negative_slope, auto max_value, auto threshold) {
     using V = decltype(x);
-    // Without a slope -inf and nan must not meet 0 * inf.
-    V below = negative_slope == 0 ? select(x != x, x, V{}) : negative_slope * (x - threshold);
-    return select(x >= max_value, broadcast(max_value), select(x > threshold, x, below));
+    // Without a slope -inf must not meet 0 * inf.
+    V below = negative_slope == 0 ? V{} : negative_slope * (x - threshold);
+    return select(x >= max_value, broadcast(max_value), select(x <= threshold, below, x));
   }
   static auto backward(auto g, auto x, auto, auto negative_slope, auto max_value, auto threshold) {
     using V = decltype(x);
@@ -297,6 +313,12 @@ struct Silu {
 struct Sin {
   static constexpr UnaryInfo info{.name = "sin", .max_ulp = 2};
   static auto forward(auto x) { return sin(x); }
+  static auto rare(auto x)
+    requires kFastFloat<decltype(x)>
+  {
+    return trig_rare(x);
+  }
+  static auto common(auto x) { return sin_common(x); }
   static auto backward(auto g, auto x, auto) { return g * cos(x); }
 };
 
@@ -343,6 +365,12 @@ struct Tan {
   static constexpr UnaryInfo info{
       .name = "tan", .saves = Saves::kOutput, .domain = {-1.5, 1.5}, .max_ulp = 3.5};
   static auto forward(auto x) { return tan(x); }
+  static auto rare(auto x)
+    requires kFastFloat<decltype(x)>
+  {
+    return trig_rare(x);
+  }
+  static auto common(auto x) { return tan_common(x); }
   static auto backward(auto g, auto, auto y) { return g * fma(y, y, ones_like(y)); }
 };
 

@@ -1,7 +1,12 @@
 #include "runtime/elementwise.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 #include "kernels/elementwise.h"
 #include "runtime/dispatch.h"
@@ -13,12 +18,14 @@ namespace {
 
 constexpr ptrdiff_t kTile = 256;                 // elements staged at a time
 constexpr ptrdiff_t kGrainElements = 32 * 1024;  // additions that are worth a thread
+constexpr ptrdiff_t kStreamGrain = 256 * 1024;   // longer runs, where memory sets the pace
 
 struct ElementwiseArgs {
   ElementwiseLoop loop;
   int count;
   int ndim;
   bool takes_scalars;
+  bool streams;  // the output is to bypass the caches
   uint8_t item[kMaxOperands];
   ptrdiff_t shape[kMaxDims];
   ptrdiff_t strides[kMaxOperands][kMaxDims];  // in bytes
@@ -49,6 +56,32 @@ void strided_copy(int item, char* to, ptrdiff_t to_step, const char* from, ptrdi
   }
 }
 
+// Results of that many bytes are in no cache when they are read next. A plain store reads the line
+// that it fills first; a store past the caches saves that. A constant, because what the system
+// tells of the last level may be that of all sockets and guests together.
+constexpr double kStreamLimit = 24 << 20;
+std::atomic<double> g_stream_limit{kStreamLimit};
+
+// What was stored past the caches is seen by others before what is stored later.
+void end_of_streams() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
+// One run along the innermost axis, all contiguous or scalar.
+void run_loop(const ElementwiseArgs& a, char* const* p, ptrdiff_t n, unsigned scalars) {
+  if (!a.streams) return a.loop(n, p, scalars, a.params);
+  // up to the first whole line of the output, then along lines
+  const int out = a.count - 1;
+  const auto off = ptrdiff_t(-reinterpret_cast<uintptr_t>(p[out]) % 64);
+  const ptrdiff_t head = std::min(n, off / a.item[out]);
+  if (head > 0) a.loop(head, p, scalars, a.params);
+  char* q[kMaxOperands];
+  for (int k = 0; k < a.count; ++k) q[k] = p[k] + (scalars >> k & 1 ? 0 : head * a.item[k]);
+  a.loop(n - head, q, scalars | kStreams, a.params);
+}
+
 // One run along the innermost axis; operands that are not contiguous pass through a tile.
 void run_row(const ElementwiseArgs& a, char* const* p, ptrdiff_t n) {
   const int out = a.count - 1;
@@ -61,7 +94,7 @@ void run_row(const ElementwiseArgs& a, char* const* p, ptrdiff_t n) {
     else
       staged |= 1u << k;
   }
-  if (!staged) return a.loop(n, p, scalars, a.params);
+  if (!staged) return run_loop(a, p, n, scalars);
 
   alignas(64) char tiles[kMaxOperands][kTile * 8];
   for (ptrdiff_t done = 0; done < n; done += kTile) {
@@ -105,6 +138,7 @@ void elementwise_range(const void* args, ptrdiff_t begin, ptrdiff_t end) {
       index[axis] = 0;
     }
   }
+  if (a.streams) end_of_streams();
 }
 
 void copy_loop_1(ptrdiff_t n, char* const* p, unsigned, const double*) {
@@ -135,6 +169,8 @@ std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args) {
   return LoopInfo{a.loop, bytes};
 }
 
+void set_stream_limit(double bytes) { g_stream_limit.store(bytes > 0 ? bytes : kStreamLimit); }
+
 int item_size(DType dtype) {
   constexpr int kSizes[] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
   return kSizes[int(dtype)];
@@ -160,9 +196,15 @@ void elementwise(ElementwiseLoop loop, bool takes_scalars, const View* operands,
     for (int axis = 0; axis < args.ndim; ++axis)
       args.strides[k][axis] = nest.strides[k][axis] * item;
   }
+  // An input in the same place brings the lines in anyway.
+  args.streams =
+      double(items) * args.item[count - 1] >= g_stream_limit.load(std::memory_order_relaxed);
+  for (int k = 0; k + 1 < count; ++k)
+    args.streams = args.streams && operands[k].data != operands[count - 1].data;
   for (int i = 0; i < kMaxParams; ++i) args.params[i] = params ? params[i] : 0;
   const ptrdiff_t grain =
-      std::max<ptrdiff_t>(256, ptrdiff_t(double(kGrainElements) / cost) / 16 * 16);
+      args.streams ? kStreamGrain
+                   : std::max<ptrdiff_t>(256, ptrdiff_t(double(kGrainElements) / cost) / 16 * 16);
   if (nest.ndim <= kMaxDims) return launch(elementwise_range, args, items, grain);
 
   // More axes than a launch holds: one launch for each position on the outer ones.

@@ -21,6 +21,10 @@ void copy(const View& x, const View& y);
 // y = x as y's dtype, which is float32 or float64.
 void cast(const View& x, const View& y);
 
+// Outputs of that many bytes or more are stored past the caches; 0: three quarters of the last
+// level.
+void set_stream_limit(double bytes);
+
 int item_size(DType dtype);  // bytes
 
 // If `fn` is the launch of a loop: the loop, and the bytes that one item reads and writes.

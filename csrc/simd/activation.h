@@ -43,15 +43,16 @@ inline V cosh(V x) {
   return h + T(0.25) / h;
 }
 
-// 1 + exp(z + z_low), times kTiny<T> so that it stays in range for all z down from -kExpLow. It is
-// 1 to the last bit below -kSigmoidOne, where it stops to depend on z. The sum is rounded but once.
+// 1 + exp(z + z_low...), times kTiny<T> so that it stays in range for all z down from -kExpLow. It
+// is 1 to the last bit below -kSigmoidOne, where it stops to depend on z. The sum is rounded but
+// once.
 template <class T>
 constexpr T kTiny = sizeof(T) == 4 ? T(0x1p-48) : T(0x1p-128);
 template <class T>
 constexpr T kSigmoidOne = sizeof(T) == 4 ? T(50) : T(600);
 
-template <class V>
-inline V tiny_one_plus_exp(V z, V z_low = V{}) {
+template <class V, class... Low>
+inline V tiny_one_plus_exp(V z, Low... z_low) {
   using T = Element<V>;
   using F = FormatOf<V>;
   constexpr int kTinyExponent = kIsFloat<V> ? 48 : 128;
@@ -60,7 +61,8 @@ inline V tiny_one_plus_exp(V z, V z_low = V{}) {
   V scale = bitcast<V>(bitcast<UBits<V>>(shifted) << F::kMantissaBits), one = broadcast(kTiny<T>);
   // 1 + 2^n is exact up to here, where it rounds to 2^n; then the 1 enters the sum as 2^-n.
   constexpr T kTie = T(int64_t(1) << (F::kMantissaBits + 1));
-  V p = expm1_reduced(r + z_low) + select(scale == kTie * kTiny<T>, broadcast(T(1) / kTie), V{});
+  V p = expm1_reduced((r + ... + z_low)) +
+        select(scale == kTie * kTiny<T>, broadcast(T(1) / kTie), V{});
   return fma(scale, p, scale + one);
 }
 
@@ -70,19 +72,19 @@ inline V sigmoid(V x) {
   return kTiny<Element<V>> / tiny_one_plus_exp(-x);
 }
 
-// x sigmoid(z + z_low) for x and z of equal sign, right also where sigmoid itself underflows
-template <class V>
-inline V times_sigmoid(V x, V z, V z_low) {
+// x sigmoid(z + z_low...) for x and z of equal sign, right also where sigmoid itself underflows
+template <class V, class... Low>
+inline V times_sigmoid(V x, V z, Low... z_low) {
   using T = Element<V>;
   V limited = select(x < kExpLow<T>, broadcast(kExpLow<T>), x);  // -inf must not meet a zero
-  V y = limited / tiny_one_plus_exp(-z, -z_low) * kTiny<T>;
+  V y = limited / tiny_one_plus_exp(-z, -z_low...) * kTiny<T>;
   return select(z > kSigmoidOne<T>, x, y);
 }
 
 // Error: 1.8, 1.7.
 template <class V>
 inline V silu(V x) {
-  return times_sigmoid(x, x, V{});
+  return times_sigmoid(x, x);
 }
 
 // sigmoid(x) and its derivative, both with relative accuracy in both tails

@@ -111,40 +111,63 @@ inline V expm1_reduced(V r) {
 // in before the result leaves the range of normal numbers.
 template <class V>
 struct ExpParts {
-  V r, scale_a, scale_b;
+  V n, r, scale_a, scale_b;
 
   V mantissa() const {
     V one = broadcast(Element<V>(1));
     return fma(fma(exp_tail(r), r, one), r, one);
   }
   V times_mantissa(V factor) const { return fma(factor, expm1_reduced(r), factor); }
+  // v times both scales, rounded once
+  V scaled(V v) const {
+#if defined(__AVX512F__)
+    return scale_exponent(v, n);
+#else
+    return v * scale_a * scale_b;
+#endif
+  }
 };
 
-// exp(x + x_low), |x_low| small against 1
+// exp(n ln(2) + r), the low bits of `shifted` being those of n + 2 bias
 template <class V>
-inline ExpParts<V> exp_parts(V x, V x_low = V{}) {
-  using T = Element<V>;
+inline ExpParts<V> exp_split(V shifted, V n, V r) {
   using F = FormatOf<V>;
-  auto [shifted, n, r] = exp_reduce<2 * F::kBias>(clamp(x, kExpLow<T>, kExpHigh<T>));
   // The halves of n + 2 bias become exponent fields; what lies above them is shifted out.
   auto biased = bitcast<UBits<V>>(shifted);
   auto half = biased >> 1;
-  return {r + x_low, bitcast<V>(half << F::kMantissaBits),
+  return {n, r, bitcast<V>(half << F::kMantissaBits),
           bitcast<V>((biased - half) << F::kMantissaBits)};
+}
+
+// exp(x + x_low...), x_low small against 1
+template <class V, class... Low>
+inline ExpParts<V> exp_parts(V x, Low... x_low) {
+  using T = Element<V>;
+  auto [shifted, n, r] = exp_reduce<2 * FormatOf<V>::kBias>(clamp(x, kExpLow<T>, kExpHigh<T>));
+  return exp_split(shifted, n, (r + ... + x_low));
+}
+
+// exp(n ln(2) + r) for an integral n, |n| < 2 bias, and |r| <= ln(2) / 2
+template <class V>
+inline V exp_of_parts(V n, V r) {
+  using F = FormatOf<V>;
+  V shifted = n + (F::kRounder + Element<V>(2 * F::kBias));
+  auto e = exp_split(shifted, n, r);
+  return e.scaled(e.mantissa());
 }
 
 // Error: 1.2, 1.2.
 template <class V>
 inline V exp(V x) {
   auto e = exp_parts(x);
-  return e.mantissa() * e.scale_a * e.scale_b;
+  return e.scaled(e.mantissa());
 }
 
-// factor * exp(x + x_low), with no overflow or underflow on the way
-template <class V>
-inline V exp_times(V factor, V x, V x_low = V{}) {
-  auto e = exp_parts(x, x_low);
-  return e.times_mantissa(factor) * e.scale_a * e.scale_b;
+// factor * exp(x + x_low...), with no overflow or underflow on the way
+template <class V, class... Low>
+inline V exp_times(V factor, V x, Low... x_low) {
+  auto e = exp_parts(x, x_low...);
+  return e.scaled(e.times_mantissa(factor));
 }
 
 // exp(-x^2), the rounding error of x^2 made good
@@ -182,8 +205,8 @@ inline V expm1(V x) {
 
 // ---- log ----
 
-// Positive normal x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)). `exponent` is the biased
-// exponent in its place in the word.
+// Positive normal x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)). `exponent` is e in the place
+// of the exponent field.
 template <class V>
 struct LogReduction {
   V e, f;
@@ -195,15 +218,34 @@ inline LogReduction<V> log_reduce(V x) {
   using T = Element<V>;
   using F = FormatOf<V>;
   using Int = typename F::Int;
-  constexpr Int kMantissa = (Int(1) << F::kMantissaBits) - 1;
-  Bits<V> shifted = bitcast<Bits<V>>(x) + (F::kOne - F::kSqrtHalf);
-  Bits<V> exponent = shifted & ~kMantissa;
-  V m = bitcast<V>((shifted & kMantissa) + F::kSqrtHalf);
-  // The exponent field as the low bits of a number with unit spacing.
-  constexpr T kUnit = kIsFloat<V> ? T(0x1p23) : T(0x1p52);
-  auto count = bitcast<UBits<V>>(exponent) >> F::kMantissaBits;
-  V e = bitcast<V>(count | bitcast<UBits<V>>(broadcast(kUnit))) - (kUnit + T(F::kBias));
-  return {e, m - T(1), exponent};
+  Bits<V> bits = bitcast<Bits<V>>(x), exponent;
+  V e;
+  if constexpr (kIsFloat<V>) {
+    Bits<V> count = (bits - F::kSqrtHalf) >> F::kMantissaBits;
+    exponent = count << F::kMantissaBits;
+    e = __builtin_convertvector(count, V);
+  } else {  // AVX2 neither shifts nor converts signed words of 64 bits
+    constexpr Int kMantissa = (Int(1) << F::kMantissaBits) - 1;
+    Bits<V> biased = (bits + (F::kOne - F::kSqrtHalf)) & ~kMantissa;
+    // The exponent field as the low bits of a number with unit spacing.
+    constexpr T kUnit = T(0x1p52);
+    auto count = bitcast<UBits<V>>(biased) >> F::kMantissaBits;
+    e = bitcast<V>(count | bitcast<UBits<V>>(broadcast(kUnit))) - (kUnit + T(F::kBias));
+    exponent = biased - F::kOne;
+  }
+  return {e, bitcast<V>(bits - exponent) - T(1), exponent};
+}
+
+// Where x is no positive, finite, normal number: what log and its relatives do apart.
+template <class V>
+inline Bits<V> log_rare(V x) {
+  using F = FormatOf<V>;
+  using UInt = typename F::UInt;
+  constexpr UInt kSign = UInt(1) << (8 * sizeof(UInt) - 1);
+  constexpr UInt kFirst = UInt(1) << F::kMantissaBits, kInfinity = UInt(2 * F::kBias + 1) * kFirst;
+  // One comparison of signed numbers; x86 has none of unsigned ones.
+  auto place = bitcast<Bits<V>>(bitcast<UBits<V>>(x) + (kSign - kFirst));
+  return place >= typename F::Int(kSign + (kInfinity - kFirst));
 }
 
 // As above for any x > 0, subnormals included.
@@ -218,17 +260,21 @@ inline LogReduction<V> log_reduce_any(V x) {
   return result;
 }
 
-// log(1 + f) + extra, extra small. f: f - f^2 / 2 + f^3 P(f), P minimax of degree 7, 2^-27 of the
-// log. d: with s = f / (2 + f), log(1 + f) = f - (f^2 / 2 - s (f^2 / 2 + R)), R = s^2 Q(s^2) the
-// minimax of (2 atanh(s) - 2 s) / s, 2^-58.
-template <class V>
-inline V log_mantissa(V f, V extra) {
+// log(1 + f) + extra..., extra small. f: f - f^2 / 2 + f^3 P(f), P minimax of degree 7, 2^-27 of
+// the log. d: with s = f / (2 + f), log(1 + f) = f - (f^2 / 2 - s (f^2 / 2 + R)), R = s^2 Q(s^2)
+// the minimax of (2 atanh(s) - 2 s) / s, 2^-58.
+template <class V, class... Extra>
+inline V log_mantissa(V f, Extra... extra) {
   using T = Element<V>;
   V square = f * f;
   if constexpr (kIsFloat<V>) {
     V p = polynomial(f, -0.07634515f, 0.12761596f, -0.13160184f, 0.14201756f, -0.16623357f,
                      0.20001227f, -0.2500082f, 0.3333333f);
-    V y = fma(f * square, p, extra);
+    V y = f * square;
+    if constexpr (sizeof...(extra) == 0)
+      y = y * p;
+    else
+      y = fma(y, p, (extra + ...));
     return f + fma(broadcast(T(-0.5)), square, y);
   } else {
     V s = f / (T(2) + f);
@@ -237,7 +283,12 @@ inline V log_mantissa(V f, V extra) {
                          0.22222198572948682, 0.2857142874239, 0.39999999999414665,
                          0.6666666666666734);
     V half = T(0.5) * square;
-    return f - (half - fma(s, half + r, extra));
+    V y = s;
+    if constexpr (sizeof...(extra) == 0)
+      y = y * (half + r);
+    else
+      y = fma(y, half + r, (extra + ...));
+    return f - (half - y);
   }
 }
 
@@ -248,48 +299,72 @@ inline V log_special(V u, V y) {
   return select((u > 0) & (u < infinity<V>()), y, special);
 }
 
+// The logarithms of a reduced number.
+template <class V>
+inline V log_reduced(LogReduction<V> x) {
+  using T = Element<V>;
+  return fma(x.e, broadcast(kLn2High<T>), log_mantissa(x.f, x.e * kLn2Low<T>));
+}
+
+template <class V>
+inline V log2_reduced(LogReduction<V> x) {
+  return fma(log_mantissa(x.f), broadcast(Element<V>(1.4426950408889634)), x.e);
+}
+
+template <class V>
+inline V log10_reduced(LogReduction<V> x) {
+  using T = Element<V>;
+  constexpr T kHigh = kIsFloat<V> ? T(0.301025390625) : T(0.30102999566395283);  // log10(2)
+  constexpr T kLow = kIsFloat<V> ? T(4.605038981195214e-06) : T(2.8363394551044964e-14);
+  V y = fma(log_mantissa(x.f), broadcast(T(0.4342944819032518)), x.e * kLow);
+  return fma(x.e, broadcast(kHigh), y);
+}
+
 // Error: 0.9, 0.8.
 template <class V>
 inline V log(V x) {
-  using T = Element<V>;
-  auto [e, f, exponent] = log_reduce_any(x);
-  V y = log_mantissa(f, e * kLn2Low<T>);
-  return log_special(x, fma(e, broadcast(kLn2High<T>), y));
+  return log_special(x, log_reduced(log_reduce_any(x)));
 }
 
 // Exact at powers of two. Error: 1.6, 1.4.
 template <class V>
 inline V log2(V x) {
-  using T = Element<V>;
-  auto [e, f, exponent] = log_reduce_any(x);
-  return log_special(x, fma(log_mantissa(f, V{}), broadcast(T(1.4426950408889634)), e));
+  return log_special(x, log2_reduced(log_reduce_any(x)));
 }
 
 // Error: 1.9, 1.7.
 template <class V>
 inline V log10(V x) {
-  using T = Element<V>;
-  constexpr T kHigh = kIsFloat<V> ? T(0.301025390625) : T(0.30102999566395283);  // log10(2)
-  constexpr T kLow = kIsFloat<V> ? T(4.605038981195214e-06) : T(2.8363394551044964e-14);
-  auto [e, f, exponent] = log_reduce_any(x);
-  V y = fma(log_mantissa(f, V{}), broadcast(T(0.4342944819032518)), e * kLow);
-  return log_special(x, fma(e, broadcast(kHigh), y));
+  return log_special(x, log10_reduced(log_reduce_any(x)));
 }
 
-// With 1 + x = 2^e (1 + f): f = x 2^-e + (2^-e - 1), where only the sum is rounded. From `large` on
-// 1 + x rounds to x or the loss is nothing, and 2^-e might be subnormal. Error: 1.5, 1.3.
+// Above kLog1pLarge 1 + x rounds to x or the loss is nothing, and 2^-e might be subnormal.
+template <class T>
+constexpr T kLog1pLarge = sizeof(T) == 4 ? T(0x1p24) : T(0x1p53);
+
+template <class V>
+inline Bits<V> log1p_rare(V x) {
+  return log_rare(x + Element<V>(1)) | (x > kLog1pLarge<Element<V>>);
+}
+
+// With 1 + x = 2^e (1 + f): f = x 2^-e + (2^-e - 1), where only the sum is rounded.
+template <class V>
+inline V log1p_common(V x) {
+  using T = Element<V>;
+  constexpr T kTiny = kIsFloat<V> ? T(0x1p-25) : T(0x1p-54);
+  auto u = log_reduce(x + T(1));
+  V scale = bitcast<V>(FormatOf<V>::kOne - u.exponent);
+  u.f = fma(x, scale, scale - T(1));
+  return select(abs(x) < kTiny, x, log_reduced(u));
+}
+
+// Error: 1.5, 1.3.
 template <class V>
 inline V log1p(V x) {
   using T = Element<V>;
-  using F = FormatOf<V>;
-  constexpr T kLarge = kIsFloat<V> ? T(0x1p24) : T(0x1p53);
-  constexpr T kTiny = kIsFloat<V> ? T(0x1p-25) : T(0x1p-54);
-  V u = T(1) + x;
-  auto [e, f, exponent] = log_reduce(u);
-  V scale = bitcast<V>(typename F::Int(2) * F::kOne - exponent);
-  f = select(x < kLarge, fma(x, scale, scale - T(1)), f);
-  V y = fma(e, broadcast(kLn2High<T>), log_mantissa(f, e * kLn2Low<T>));
-  return select(abs(x) < kTiny, x, log_special(u, y));
+  V u = x + T(1);
+  V large = log_special(u, log_reduced(log_reduce(u)));
+  return select(log1p_rare(x), large, log1p_common(x));
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ inline DoubleDouble log_twice(Vec<double> x) {
   return {high, (b - high) + low};
 }
 
-// |x|^y by exp(y log|x|). f: in double, correctly rounded but for ties. d: with the log as above.
+// |x|^y by exp(y log|x|), d: with the log as above.
 inline Vec<double> pow_positive(Vec<double> x, Vec<double> y) {
   auto l = log_twice(x);
   Vec<double> high = log_special(x, l.high);
@@ -54,14 +54,59 @@ inline Vec<double> pow_positive(Vec<double> x, Vec<double> y) {
   return exp_times(broadcast(1.0), product, low);
 }
 
-inline Vec<float> pow_positive(Vec<float> x, Vec<float> y) {
-  auto [x0, x1] = widen(x);
+struct PowReduction {
+  Vec<double> n, r;
+};
+
+// log(1 + f) / f for 1 + f in [sqrt(1/2), sqrt(2)), minimax, 2^-35.8.
+inline Vec<double> log_quotient(Vec<double> f) {
+  return polynomial(f, 0.053629017968993775, -0.09900860137741509, 0.10033194735449709,
+                    -0.09922850390696691, 0.11005084630903574, -0.12497485389223095,
+                    0.1429098688169598, -0.16666943372689857, 0.19999881145883708,
+                    -0.24999994081103558, 0.33333334333721276, -0.5000000002940668,
+                    0.9999999999859585);
+}
+
+// n and r of y (e ln(2) + log(1 + f)) = n ln(2) + r, |r| <= ln(2) / 2
+inline PowReduction pow_reduce(Vec<double> e, Vec<double> f, Vec<double> y) {
+  constexpr double kRounder = Format<double>::kRounder;
+  Vec<double> l = y * fma(f, log_quotient(f), e * 0.6931471805599453);
+  Vec<double> n = fma(l, broadcast(1.4426950408889634), broadcast(kRounder)) - kRounder;
+  return {n, fma(n, broadcast(-0.6931471805599453), l)};
+}
+
+// x^y for positive, finite, normal x and |y| < kPowLarge: y log(x) in double to 2^-35, exp of its
+// rest in float.
+constexpr float kPowLarge = 0x1p30f;
+
+inline Vec<float> pow_common(Vec<float> x, Vec<float> y) {
+  auto [e, f, exponent] = log_reduce(x);
+  auto [e0, e1] = widen(e);
+  auto [f0, f1] = widen(f);
   auto [y0, y1] = widen(y);
-  return narrow(exp(y0 * log(x0)), exp(y1 * log(x1)));
+  auto a = pow_reduce(e0, f0, y0), b = pow_reduce(e1, f1, y1);
+  return exp_of_parts(clamp(narrow(a.n, b.n), -200.0f, 200.0f), narrow(a.r, b.r));
+}
+
+template <class V>
+inline Bits<V> pow_rare(V x, V y) {
+  return log_rare(x) | ~(abs(y) < Element<V>(kPowLarge));
+}
+
+inline Vec<float> pow_positive(Vec<float> x, Vec<float> y) {
+  const auto wide = [=] {
+    auto [x0, x1] = widen(x);
+    auto [y0, y1] = widen(y);
+    return narrow(exp(y0 * log(x0)), exp(y1 * log(x1)));
+  };
+  if constexpr (kHasFma)
+    return replace_rare(pow_rare(x, y), pow_common(x, y), wide);
+  else
+    return wide();
 }
 
 // C99: pow(x, 0) = pow(1, y) = 1 even for nan; a negative x needs an integer y, whose parity is
-// the sign; pow(-1, +-inf) = 1. Error: 0.5, 1.4.
+// the sign; pow(-1, +-inf) = 1. Error: 0.9, 1.4.
 template <class V>
 inline V pow(V x, V y) {
   using T = Element<V>;
@@ -119,16 +164,63 @@ inline Vec<double> floor_divide(Vec<double> a, Vec<double> b) {
 
 inline Vec<double> remainder(Vec<double> a, Vec<double> b) { return divide_floor(a, b).remainder; }
 
-inline Vec<float> floor_divide(Vec<float> a, Vec<float> b) {
+// Both in double.
+inline Vec<float> floor_divide_wide(Vec<float> a, Vec<float> b) {
   auto [a0, a1] = widen(a);
   auto [b0, b1] = widen(b);
   return narrow(floor_divide(a0, b0), floor_divide(a1, b1));
 }
 
-inline Vec<float> remainder(Vec<float> a, Vec<float> b) {
+inline Vec<float> remainder_wide(Vec<float> a, Vec<float> b) {
   auto [a0, a1] = widen(a);
   auto [b0, b1] = widen(b);
   return narrow(remainder(a0, b0), remainder(a1, b1));
+}
+
+// Where the way below is not exact: a quotient of 2^22 or more, one so small that it might have
+// underflowed, b next to the ends of the range, inf and nan.
+inline Bits<Vec<float>> division_rare(Vec<float> a, Vec<float> b) {
+  Vec<float> q = abs(a / b), size = abs(b);
+  return ~((q < 0x1p22f) & ((q > 0x1p-100f) | (a == 0)) & (size > 0x1p-90f) & (size < 0x1p126f));
+}
+
+// floor(a / b) as divided, which is one too much if the division rounded up to an integer, and
+// a - b times that: exact then, else rounded once.
+struct DivisionCommon {
+  Vec<float> quotient, remainder;
+  Bits<Vec<float>> too_much;
+};
+
+inline DivisionCommon divide_common(Vec<float> a, Vec<float> b) {
+  Vec<float> q = round_to<kDown>(a / b), r = fma(-q, b, a);
+  return {q, r, (flip_sign(r, b) < 0)};
+}
+
+inline Vec<float> floor_divide_common(Vec<float> a, Vec<float> b) {
+  auto d = divide_common(a, b);
+  return select(d.too_much, d.quotient - 1.0f, d.quotient);
+}
+
+inline Vec<float> remainder_common(Vec<float> a, Vec<float> b) {
+  auto d = divide_common(a, b);
+  // a remainder of zero, too, has the sign of b
+  return copysign(select(d.too_much, d.remainder + b, d.remainder), b);
+}
+
+inline Vec<float> floor_divide(Vec<float> a, Vec<float> b) {
+  const auto wide = [=] { return floor_divide_wide(a, b); };
+  if constexpr (kHasFma)
+    return replace_rare(division_rare(a, b), floor_divide_common(a, b), wide);
+  else
+    return wide();
+}
+
+inline Vec<float> remainder(Vec<float> a, Vec<float> b) {
+  const auto wide = [=] { return remainder_wide(a, b); };
+  if constexpr (kHasFma)
+    return replace_rare(division_rare(a, b), remainder_common(a, b), wide);
+  else
+    return wide();
 }
 
 }  // namespace

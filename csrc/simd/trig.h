@@ -74,6 +74,72 @@ inline PiReduction pi_reduce(Vec<double> x) {
   return {r, n};
 }
 
+// ---- float where the ISA has FMA: reduced in float below kTrigLarge ----
+
+// From here on a float is reduced in double, all of the lanes for the sake of one.
+constexpr float kTrigLarge = 0x1p16f;
+
+template <class V>
+inline Bits<V> trig_rare(V x) {
+  return ~(abs(x) < Element<V>(kTrigLarge));
+}
+
+// a - n p for p = pi 2^-k in three parts of 24 bits, the first two rounded down. The first product
+// leaves no rounding error (a multiple of 2^-23 below 2 in size remains), the third matters only
+// where the second one leaves none: so the result is rounded once, or is exact to 1.5 ULP where it
+// is so small that sin(r) = r.
+template <int kHalvings>
+inline Vec<float> subtract_pi(Vec<float> a, Vec<float> n) {
+  constexpr float kScale = 1.0f / float(1 << kHalvings);
+  Vec<float> r = fma(n, broadcast(kScale * -0x1.921fb4p+1f), a);
+  r = fma(n, broadcast(kScale * -0x1.4442dp-23f), r);
+  return fma(n, broadcast(kScale * -0x1.84698ap-47f), r);
+}
+
+// sin(r), |r| <= pi / 2, as r + r^3 P(r^2), P minimax of degree 3, 2^-27.
+inline Vec<float> sin_reduced(Vec<float> r) {
+  Vec<float> z = r * r;
+  Vec<float> p = polynomial(z, 2.605182e-06f, -0.00019809346f, 0.008333063f, -0.1666666f);
+  return fma(r * z, p, r);
+}
+
+// With n = |x| / pi, rounded; the parity of n is a change of sign.
+inline Vec<float> sin_common(Vec<float> x) {
+  using B = Bits<Vec<float>>;
+  constexpr float kRounder = Format<float>::kRounder;
+  Vec<float> a = abs(x), shifted = fma(a, broadcast(0.31830987f), broadcast(kRounder));
+  Vec<float> y = sin_reduced(subtract_pi<0>(a, shifted - kRounder));
+  return flip_sign(y, bitcast<Vec<float>>(bitcast<B>(x) ^ (bitcast<B>(shifted) << 31)));
+}
+
+// cos(x) = sin(x + pi / 2): n - 1/2 instead of n, n = |x| / pi + 1/2, rounded.
+inline Vec<float> cos_common(Vec<float> x) {
+  using B = Bits<Vec<float>>;
+  constexpr float kRounder = Format<float>::kRounder;
+  Vec<float> a = abs(x);
+  Vec<float> shifted = fma(a, broadcast(0.31830987f), broadcast(0.5f)) + kRounder;
+  Vec<float> y = sin_reduced(subtract_pi<0>(a, (shifted - kRounder) - 0.5f));
+  return flip_sign(y, bitcast<Vec<float>>(bitcast<B>(shifted) << 31));
+}
+
+// tan(r) = r N(r^2) / D(r^2) for |r| <= pi / 4, degrees 2 and 2, 2^-35; with n = |x| / (pi / 2),
+// rounded, an odd n turns it into -1 / tan(r).
+inline Vec<float> tan_common(Vec<float> x) {
+  using V = Vec<float>;
+  using B = Bits<V>;
+  constexpr float kRounder = Format<float>::kRounder;
+  V a = abs(x), shifted = fma(a, broadcast(0.63661975f), broadcast(kRounder));
+  V r = subtract_pi<1>(a, shifted - kRounder);
+  V z = r * r;
+  V n = fma(r * z, polynomial(z, 0.0010747898f, -0.11135619f), r);
+  V d = polynomial(z, 0.015971279f, -0.44468951f, 1.0f);
+  B odd = (bitcast<B>(shifted) & 1) != 0;
+  V y = select(odd, d, n) / select(odd, n, d);
+  return flip_sign(y, bitcast<V>(bitcast<B>(x) ^ (bitcast<B>(shifted) << 31)));
+}
+
+// ---- any argument ----
+
 // sin(r) and cos(r) for |r| <= pi / 4, and n mod 4 with x = n pi / 2 + r. sin: r + r^3 P(r^2), P
 // minimax of degree 2 (f, 2^-28), 5 (d, 2^-56). cos: 1 - r^2 / 2 + r^4 Q(r^2), degrees 2 and 5.
 template <class V>
@@ -119,25 +185,48 @@ inline V negate_by_bit_1(V x, Bits<V> quadrant) {
   return flip_sign(x, bitcast<V>(quadrant << (8 * sizeof(Element<V>) - 2)));
 }
 
-// Error of sin and cos: 1.6, 2.5, for any finite argument.
 template <class V>
-inline V sin(V x) {
+inline V sin_wide(V x) {
   auto s = sin_cos(x);
   return negate_by_bit_1(select((s.quadrant & 1) != 0, s.cos, s.sin), s.quadrant);
 }
 
 template <class V>
-inline V cos(V x) {
+inline V cos_wide(V x) {
   auto s = sin_cos(x);
   return negate_by_bit_1(select((s.quadrant & 1) != 0, s.sin, s.cos), s.quadrant + 1);
 }
 
-// Error: 3.1, 3.7.
 template <class V>
-inline V tan(V x) {
+inline V tan_wide(V x) {
   auto s = sin_cos(x);
   Bits<V> odd = (s.quadrant & 1) != 0;
   return select(odd, -s.cos, s.sin) / select(odd, s.sin, s.cos);
+}
+
+// Error of sin and cos: 2, 2.5, of tan 3.3, 3.7, for any finite argument.
+template <class V>
+inline V sin(V x) {
+  if constexpr (kFastFloat<V>)
+    return replace_rare(trig_rare(x), sin_common(x), [=] { return sin_wide(x); });
+  else
+    return sin_wide(x);
+}
+
+template <class V>
+inline V cos(V x) {
+  if constexpr (kFastFloat<V>)
+    return replace_rare(trig_rare(x), cos_common(x), [=] { return cos_wide(x); });
+  else
+    return cos_wide(x);
+}
+
+template <class V>
+inline V tan(V x) {
+  if constexpr (kFastFloat<V>)
+    return replace_rare(trig_rare(x), tan_common(x), [=] { return tan_wide(x); });
+  else
+    return tan_wide(x);
 }
 
 }  // namespace

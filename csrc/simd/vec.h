@@ -153,29 +153,75 @@ inline void store_partial(T* p, Vec<T> v, ptrdiff_t n) {
   __builtin_memcpy(p, &v, size_t(n) * sizeof(T));
 }
 
-// Lanes [0, n) of a mask as bytes, 0 or 1.
+// Past the caches where the ISA can; p is aligned to the size of v.
 template <class T>
-inline void store_mask(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
+inline void stream(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), __m512i(v));
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), __m256i(v));
+#elif defined(__SSE4_2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), __m128i(v));
+#else
+  store(p, v);
+#endif
+}
+
+// Every lane of a mask as a byte, 0 or 1.
+template <class T>
+inline auto mask_bytes(Bits<Vec<T>> mask) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
-  int64_t bytes;
   if constexpr (sizeof(T) == 4) {
     const __m256i m = __m256i(mask);
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
-    bytes = _mm_cvtsi128_si64(_mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1)));
+    return _mm_cvtsi128_si64(_mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1)));
   } else {
-    const int64_t bits = _mm256_movemask_pd(__m256d(mask));
-    bytes = bits * 0x00204081 & 0x01010101;  // bit i to byte i
+    const int bits = _mm256_movemask_pd(__m256d(mask));
+    return int(unsigned(bits) * 0x00204081u & 0x01010101u);  // bit i to byte i
   }
 #else
   typedef int8_t Bytes __attribute__((vector_size(kLanes<T>)));
-  const Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
+  return __builtin_convertvector(mask, Bytes) & 1;
 #endif
-  if (n == kLanes<T>)
-    __builtin_memcpy(p, &bytes, size_t(kLanes<T>));
-  else
-    __builtin_memcpy(p, &bytes, size_t(n));
 }
+
+template <class T>
+inline void store_mask(char* p, Bits<Vec<T>> mask) {
+  const auto bytes = mask_bytes<T>(mask);
+  __builtin_memcpy(p, &bytes, sizeof bytes);
+}
+
+template <class T>
+inline void store_mask_partial(char* p, Bits<Vec<T>> mask, ptrdiff_t n) {
+  const auto bytes = mask_bytes<T>(mask);
+  __builtin_memcpy(p, &bytes, size_t(n));
+}
+
+// As stream, p aligned to kLanes bytes.
+template <class T>
+inline void stream_mask(char* p, Bits<Vec<T>> mask) {
+  const auto bytes = mask_bytes<T>(mask);
+#if defined(__SSE4_2__)
+  if constexpr (sizeof bytes == 16)
+    return _mm_stream_si128(reinterpret_cast<__m128i*>(p), bitcast<__m128i>(bytes));
+  else if constexpr (sizeof bytes == 8)
+    return _mm_stream_si64(reinterpret_cast<long long*>(p), bitcast<long long>(bytes));
+  else if constexpr (sizeof bytes == 4)
+    return _mm_stream_si32(reinterpret_cast<int*>(p), bitcast<int>(bytes));
+#endif
+  __builtin_memcpy(p, &bytes, sizeof bytes);
+}
+
+#if defined(__FMA__) || defined(__ARM_NEON)
+constexpr bool kHasFma = true;
+#else
+constexpr bool kHasFma = false;
+#endif
+
+// Whether functions of V may take the ways that need floats and an exact product.
+template <class V>
+inline constexpr bool kFastFloat = kIsFloat<V> && kHasFma;
 
 // a * b + c, rounded once where the ISA has FMA (all but v2).
 template <class V>
@@ -224,6 +270,17 @@ inline V sqrt(V x) {
     return V(_mm_sqrt_pd(__m128d(x)));
 #endif
 }
+
+#if defined(__AVX512F__)
+// x 2^n for an integral n, rounded once.
+template <class V>
+inline V scale_exponent(V x, V n) {
+  if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_scalef_ps(__mmask16(-1), __m512(x), __m512(n)));
+  else
+    return V(_mm512_maskz_scalef_pd(__mmask8(-1), __m512d(x), __m512d(n)));
+}
+#endif
 
 enum Rounding { kNearestEven = 0, kDown = 1, kUp = 2, kTowardZero = 3 };  // SSE4.1 immediates
 
@@ -291,11 +348,59 @@ inline V flip_sign(V a, V b) {
   return bitcast<V>(bitcast<B>(a) ^ (bitcast<B>(b) & kSign));
 }
 
+// a > b ? a : b and a < b ? a : b, one instruction on x86: b where either is nan or both are zero.
+template <class V>
+inline V greater_or(V a, V b) {
+  if constexpr (sizeof(V) < kVectorBytes) return a > b ? a : b;  // plain numbers
+#if defined(__AVX512F__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_max_ps(__mmask16(-1), __m512(a), __m512(b)));
+  else
+    return V(_mm512_maskz_max_pd(__mmask8(-1), __m512d(a), __m512d(b)));
+#elif defined(__AVX2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm256_max_ps(__m256(a), __m256(b)));
+  else
+    return V(_mm256_max_pd(__m256d(a), __m256d(b)));
+#elif defined(__SSE4_2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm_max_ps(__m128(a), __m128(b)));
+  else
+    return V(_mm_max_pd(__m128d(a), __m128d(b)));
+#else
+  else
+    return select(a > b, a, b);
+#endif
+}
+
+template <class V>
+inline V less_or(V a, V b) {
+  if constexpr (sizeof(V) < kVectorBytes) return a < b ? a : b;  // plain numbers
+#if defined(__AVX512F__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm512_maskz_min_ps(__mmask16(-1), __m512(a), __m512(b)));
+  else
+    return V(_mm512_maskz_min_pd(__mmask8(-1), __m512d(a), __m512d(b)));
+#elif defined(__AVX2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm256_min_ps(__m256(a), __m256(b)));
+  else
+    return V(_mm256_min_pd(__m256d(a), __m256d(b)));
+#elif defined(__SSE4_2__)
+  else if constexpr (kIsFloat<V>)
+    return V(_mm_min_ps(__m128(a), __m128(b)));
+  else
+    return V(_mm_min_pd(__m128d(a), __m128d(b)));
+#else
+  else
+    return select(a < b, a, b);
+#endif
+}
+
 // x limited to [low, high]; nan stays nan.
 template <class V>
 inline V clamp(V x, Element<V> low, Element<V> high) {
-  x = select(x < low, broadcast(low), x);
-  return select(x > high, broadcast(high), x);
+  return less_or(broadcast(high), greater_or(broadcast(low), x));
 }
 
 // The rounding error of p = a * b: a b = p + multiply_error(a, b, p), barring over- and underflow.
@@ -366,15 +471,22 @@ inline bool any(B mask) {
 #endif
 }
 
+// y, but wide() in the lanes of `rare`, worked out only if there are any.
+template <class V, class F>
+inline V replace_rare(Bits<V> rare, V y, F wide) {
+  if (__builtin_expect(any(rare), 0)) y = select(rare, wide(), y);
+  return y;
+}
+
 // nan if either is nan, as NumPy's maximum and minimum; +0 and -0 count as equal, the first wins.
 template <class V>
 inline V max(V a, V b) {
-  return select((a >= b) | (a != a), a, b);
+  return select(b != b, b, greater_or(b, a));
 }
 
 template <class V>
 inline V min(V a, V b) {
-  return select((a <= b) | (a != a), a, b);
+  return select(b != b, b, less_or(b, a));
 }
 
 }  // namespace

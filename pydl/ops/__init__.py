@@ -49,7 +49,7 @@ from pydl.ops.index import (
 from pydl.ops.linalg import dense, dot, einsum, matmul, norm, outer, tensordot, vecdot
 from pydl.ops.nn import *  # noqa: F403
 from pydl.ops.nn import __all__ as _nn
-from pydl.ops.promote import as_tensor, result_type
+from pydl.ops.promote import FLOATS, as_tensor, is_weak, result_type
 from pydl.ops.reduce import *  # noqa: F403
 from pydl.ops.reduce import __all__ as _reduce
 from pydl.ops.shape import (
@@ -264,6 +264,15 @@ def _in_place(function: Any, sign: str) -> Any:
                 f"under no_grad() or with assign, or write v = v {sign} x for a new tensor"
             )
         with autograd.no_grad():
+            array = value.data if isinstance(value, Tensor) else value
+            if self.dtype in FLOATS and (
+                is_weak(value)
+                or (
+                    isinstance(array, np.ndarray)
+                    and (array.dtype, array.shape) == (self.dtype, self.shape)
+                )
+            ):
+                return function(self, value, out=self)
             return self.assign(function(self, value))
 
     return operator

@@ -9,7 +9,7 @@ import numpy as np
 
 from pydl import _core
 from pydl.autograd import op
-from pydl.ops.factory import binary, unary
+from pydl.ops.factory import binary, unary, write
 from pydl.ops.promote import FLOATS, as_tensor, cast, is_weak, promote, result_type
 from pydl.ops.unbroadcast import unbroadcast
 from pydl.tensor import Tensor, constant, dtype_of, to_array, wrap
@@ -159,15 +159,18 @@ greater = binary("greater", "a > b", np.greater)
 greater_equal = binary("greater_equal", "a >= b", np.greater_equal)
 
 
-def positive(x: Any, /) -> Tensor:
-    """x itself."""
-    return as_tensor(x, "positive")
+def positive(x: Any, /, *, out: Any = None) -> Tensor:
+    """x itself; `out`, a Tensor or an array, takes a copy, without a gradient."""
+    if out is None:
+        return as_tensor(x, "positive")
+    return write("positive", (x,), out, lambda _: to_array(x, None, "positive"))
 
 
-def power(a: Any, b: Any, /) -> Tensor:
+def power(a: Any, b: Any, /, *, out: Any = None) -> Tensor:
     """a^b, element by element, with broadcasting. Exponents 1/2, 1, 2, 3 are exact shortcuts.
 
-    The gradient for the exponent is 0 where a <= 0.
+    The gradient for the exponent is 0 where a <= 0. `out`, a Tensor or an array, takes the result,
+    without a gradient.
 
     >>> import pydl
     >>> pydl.power(pydl.tensor([1.0, 2.0, 3.0]), 2)
@@ -175,20 +178,20 @@ def power(a: Any, b: Any, /) -> Tensor:
     """
     if is_weak(b) and isinstance(a, Tensor) and a.dtype in FLOATS:
         if b == 2:
-            return square(a)
+            return square(a, out=out)
         if b == 1:
-            return multiply(a, 1)
+            return multiply(a, 1, out=out)
         if b == 0.5:
-            return sqrt(a)
+            return sqrt(a, out=out)
         if b == 3:
-            return multiply(square(a), a)
+            return multiply(square(a), a, out=out)
     if not isinstance(a, Tensor) or a.dtype not in FLOATS:
         base, exponent = (np.asarray(x) for x in (a, b))
         if base.dtype.kind in "biu" and exponent.dtype.kind in "iu" and (exponent < 0).any():
             raise ValueError(
                 f"power: integers to the negative power {exponent.min()}; use a float base"
             )
-    return _power(a, b)
+    return _power(a, b, out=out)
 
 
 def relu(
@@ -197,21 +200,24 @@ def relu(
     negative_slope: float = 0.0,
     max_value: float | None = None,
     threshold: float = 0.0,
+    *,
+    out: Any = None,
 ) -> Tensor:
     """x for x > threshold, negative_slope (x - threshold) otherwise; at most max_value.
 
-    The gradient at the kink is that of the left side.
+    The gradient at the kink is that of the left side. `out`, a Tensor or an array, takes the
+    result, without a gradient.
 
     >>> import pydl
     >>> pydl.relu(pydl.tensor([-1.0, 0.0, 2.0]))
     Tensor([0., 0., 2.])
     """
     if negative_slope == 0 and max_value is None and threshold == 0:
-        return _relu(x)
+        return _relu(x, out=out)
     if max_value is not None and max_value < 0:
         raise ValueError(f"relu: max_value must be None or at least 0, got {max_value}")
     limit = math.inf if max_value is None else float(max_value)
-    return _relu(x, float(negative_slope), limit, float(threshold))
+    return _relu(x, float(negative_slope), limit, float(threshold), out=out)
 
 
 relu.op_name = "relu"  # type: ignore[attr-defined]
@@ -232,18 +238,22 @@ def relu6(x: Any, /) -> Tensor:
     return relu(x, max_value=6.0)
 
 
-def gelu(x: Any, /, approximate: bool = False) -> Tensor:
+def gelu(x: Any, /, approximate: bool = False, *, out: Any = None) -> Tensor:
     """x P(X <= x) for a standard normal X; `approximate` uses tanh (Hendrycks and Gimpel 2016).
+
+    `out`, a Tensor or an array, takes the result, without a gradient.
 
     >>> import pydl
     >>> pydl.gelu(pydl.tensor([0.0, 1.0]))
     Tensor([0.       , 0.8413447])
     """
-    return gelu_tanh(x) if approximate else gelu_erf(x)
+    return gelu_tanh(x, out=out) if approximate else gelu_erf(x, out=out)
 
 
-def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
+def clip(x: Any, /, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
     """min(max(x, `min`), `max`), element by element; None is no bound. No gradient outside.
+
+    `out`, a Tensor or an array, takes the result, without a gradient.
 
     >>> import pydl
     >>> pydl.clip(pydl.tensor([-2.0, 0.5, 2.0]), -1, 1)
@@ -251,10 +261,13 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
     """
     x = as_tensor(x, "clip")
     if x.dtype in FLOATS and all(b is None or is_weak(b) for b in (min, max)):
-        return _clip(x, -math.inf if min is None else min, math.inf if max is None else max)
+        low, high = -math.inf if min is None else min, math.inf if max is None else max
+        return _clip(x, low, high, out=out)
     if min is not None:
-        x = maximum(x, min)
-    return x if max is None else minimum(x, max)
+        x = maximum(x, min, out=out if max is None else None)
+    if max is not None:
+        return minimum(x, max, out=out)
+    return x if out is None or min is not None else positive(x, out=out)
 
 
 @op(saves=("condition",))

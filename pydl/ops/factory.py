@@ -31,7 +31,8 @@ def _document(function: Any, name: str, formula: str) -> None:
     bound = f"Within {row['max_ulp']:g} ULP of the exact value in float32."
     gradient = "" if row["differentiable"] else " No gradient."
     what = "element by element" + (", with broadcasting" if row["kind"] == "binary" else "")
-    function.__doc__ = f"{formula}, {what}. {bound}{gradient}"
+    out = "`out`, a Tensor or an array, takes the result, without a gradient."
+    function.__doc__ = f"{formula}, {what}. {bound}{gradient}\n\n{out}"
 
 
 def _bind(
@@ -57,30 +58,35 @@ def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> An
     needs_input = "x" in row["saves"]
     defaults = tuple(row["params"].values())
 
-    def call(x: Any, /, *params: float, **named: float) -> Tensor:
-        if named:
-            params = _bind(name, row["params"], params, named)
-        elif not params:
-            quick = operator(x)
-            if quick is not None:
-                return quick
-        data = x.data if isinstance(x, Tensor) else x
-        y = kernel(data, *params)
+    def compute(x: Any, params: tuple[float, ...], out: np.ndarray | None = None) -> np.ndarray:
+        into = {} if out is None else {"out": out}
+        y = kernel(x.data if isinstance(x, Tensor) else x, *params, **into)
         if y is None:
             data = to_array(x, None, name)
             if host is not None and data.dtype not in FLOATS:
                 y = np.asarray(host(data))
             else:
-                y = kernel(promote(name, (data,), to_float=True)[0], *params)
-        out = new(Tensor)
-        out.data = y
+                y = kernel(promote(name, (data,), to_float=True)[0], *params, **into)
+        return y
+
+    def call(x: Any, /, *params: float, out: Any = None, **named: float) -> Tensor:
+        if named:
+            params = _bind(name, row["params"], params, named)
+        elif not params and out is None:
+            quick = operator(x)
+            if quick is not None:
+                return quick
+        if out is not None:
+            return write(name, (x,), out, lambda array: compute(x, params, array))
+        result = new(Tensor)
+        result.data = y = compute(x, params)
         if row["differentiable"] and recording() and isinstance(x, Tensor) and x._node is not None:
-            out._node = Node(
+            result._node = Node(
                 call, (x,), y if keeps_output else None, {"params": params or defaults}
             )
         else:
-            out._node = None
-        return out
+            result._node = None
+        return result
 
     operator = _core.unary_operator(_INDEX[name], call, keeps_output, {"params": defaults})
     _document(call, name, formula)
@@ -115,18 +121,23 @@ def binary(
     kernel = getattr(_core, name)
     differentiable = TABLE[name]["differentiable"]
 
-    def call(a: Any, b: Any, /) -> Tensor:
-        out = operator(a, b)
-        return out if out is not None else promoted(a, b)
+    def call(a: Any, b: Any, /, *, out: Any = None) -> Tensor:
+        if out is not None:
+            return write(name, (a, b), out, lambda array: compute(a, b, array))
+        quick = operator(a, b)
+        return quick if quick is not None else promoted(a, b)
 
-    def promoted(a: Any, b: Any) -> Tensor:
+    def compute(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
         pair = promote(name, (a, b), to_float)
-        y = kernel(*pair)
+        y = kernel(*pair, out)
         if y is None:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 y = np.asarray(host(*pair))
+        return y
+
+    def promoted(a: Any, b: Any) -> Tensor:
         out = new(Tensor)
-        out.data = y
+        out.data = y = compute(a, b)
         out._node = None
         if (
             differentiable
@@ -166,6 +177,36 @@ def binary(
 
         call.rule = rule  # type: ignore[attr-defined]
     return call
+
+
+def write(
+    name: str, operands: tuple[Any, ...], out: Any, compute: Callable[[np.ndarray], np.ndarray]
+) -> Tensor:
+    """`out`, a Tensor or an array, with a result in it; nothing is recorded.
+
+    `compute(array)` writes to the array and returns it, or returns a new one that NumPy made.
+    """
+    if not isinstance(out, (Tensor, np.ndarray)):
+        raise TypeError(f"{name}: out must be a Tensor or an array, got {type(out).__name__}")
+    if recording() and any(isinstance(x, Tensor) and x.requires_grad for x in (*operands, out)):
+        raise RuntimeError(
+            f"{name}: what is written to out is not recorded, but an operand or out wants a "
+            "gradient; leave out away, or do it under no_grad()"
+        )
+    array = out.data if isinstance(out, Tensor) else out
+    y = compute(array)
+    if y is not array:
+        if array.dtype != y.dtype:
+            raise TypeError(f"{name}: out must have the dtype of the result")
+        if array.shape != y.shape:
+            raise ValueError(f"{name}: out must have shape {y.shape}, got {array.shape}")
+        if not array.flags.writeable:
+            raise ValueError(f"{name}: out is read-only")
+        _core.copy(y, array)
+    if not isinstance(out, Tensor):
+        return wrap(out)
+    out.changed_in_place()
+    return out
 
 
 def as_operand(x: Any, y: np.ndarray, who: str) -> Tensor:
