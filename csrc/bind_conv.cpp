@@ -3,6 +3,7 @@
 // The callers in pydl/ops/convolution.py check shapes and write the messages for users; what is
 // checked here keeps a wrong call from touching memory.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "bind_input.h"
@@ -61,6 +62,15 @@ py::object new_images(const View& like, ptrdiff_t images, const Sizes& lengths, 
   return new_array(like.dtype, int(shape.size()), shape.data(), y);
 }
 
+// Refuses a geometry whose positions could leave 64 bits.
+void require_range(const char* who, const ConvShape& s) {
+  for (int i = 0; i < kSpatialAxes; ++i) {
+    const double x = double(s.in[i]) + double(s.out[i]) * double(s.stride[i]) +
+                     double(s.kernel[i]) * double(s.dilation[i]) + std::abs(double(s.before[i]));
+    if (x > 0x1p61) fail(who, "a number is too large");
+  }
+}
+
 double work_of(const ConvShape& s) {
   double work = double(s.images) * double(s.filters) * double(s.channels) / double(s.groups);
   for (int i = 0; i < kSpatialAxes; ++i) work *= double(s.out[i]) * double(s.kernel[i]);
@@ -86,6 +96,7 @@ void bind_convolution(py::module_& m) {
         set_axes(who, spatial(x, 1), x->ndim - 2, 0, s.in);
         set_axes(who, spatial(w, 0), x->ndim - 2, 1, s.kernel);
         set_axes(who, lengths, x->ndim - 2, 0, s.out);
+        require_range(who, s);
         const Epilogue epilogue = epilogue_of(who, bias, x->dtype, s.filters, activation, params);
         View y;
         py::object result = new_images(x, s.images, lengths, s.filters, y);
@@ -111,6 +122,7 @@ void bind_convolution(py::module_& m) {
         set_axes(who, lengths, g->ndim - 2, 0, s.in);
         set_axes(who, spatial(w, 0), g->ndim - 2, 1, s.kernel);
         set_axes(who, spatial(g, 1), g->ndim - 2, 0, s.out);
+        require_range(who, s);
         View dx;
         py::object result = new_images(g, s.images, lengths, s.channels, dx);
         without_gil(work_of(s), [&] { conv_input_grad(s, g, w, dx); });
@@ -137,6 +149,7 @@ void bind_convolution(py::module_& m) {
         set_axes(who, spatial(x, 1), x->ndim - 2, 0, s.in);
         set_axes(who, lengths, x->ndim - 2, 1, s.kernel);
         set_axes(who, spatial(g, 1), x->ndim - 2, 0, s.out);
+        require_range(who, s);
         Sizes shape = lengths;
         shape.insert(shape.end(), {s.channels / groups, s.filters});
         View dw;
@@ -158,6 +171,7 @@ ConvShape depthwise_shape(const char* who, const View& x, const Sizes& kernel, c
   set_axes(who, in, x.ndim - 2, 0, s.in);
   set_axes(who, kernel, x.ndim - 2, 1, s.kernel);
   set_axes(who, out, x.ndim - 2, 0, s.out);
+  require_range(who, s);
   return s;
 }
 

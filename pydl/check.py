@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 
 def integer(who: str, name: str, value: Any) -> int:
     """`value` as an int; TypeError for anything that is no integer."""
@@ -49,3 +51,32 @@ def shape(who: str, value: Any) -> tuple[int, ...]:
     if len(sizes) > 32:
         raise ValueError(f"{who}: at most 32 dimensions, got {len(sizes)}")
     return sizes
+
+
+def broadcast(who: str, shapes: Sequence[tuple[int, ...]]) -> None:
+    """ValueError for shapes that do not broadcast, with the text of kernels."""
+    for axis in range(1, max(map(len, shapes)) + 1):
+        sizes = {s[-axis]: None for s in shapes if len(s) >= axis and s[-axis] != 1}
+        if len(sizes) > 1:
+            first, second, *_ = sizes
+            *some, last = map(str, shapes)
+            raise ValueError(
+                f"{who}: shapes {', '.join(some)} and {last} do not broadcast: axis -{axis} is "
+                f"{first} against {second}"
+            )
+
+
+def flag(who: str, name: str, value: Any) -> None:
+    """TypeError for what is neither a bool nor an integer."""
+    if not isinstance(value, (int, np.bool_)):
+        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+
+
+def number(who: str, name: str, value: Any) -> float:
+    """`value` as a float; TypeError for what is no number."""
+    try:
+        if not isinstance(value, str):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"{who}: {name} must be a number, got {value!r}")

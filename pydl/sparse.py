@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pydl import _core, check, config
-from pydl.tensor import Tensor, dtype_of, host_read, to_array, wrap
+from pydl.tensor import Tensor, dtype_of, host_read, is_scipy, to_array, wrap
 
 _MAX_COLUMNS = 2**31 - 1  # columns are int32
 
@@ -144,7 +144,7 @@ class SparseTensor:
         part._set(self.data[elements], self.indices[elements], indptr, (rows.size, self.shape[1]))
         return part
 
-    def take_rows(self, rows: np.ndarray) -> SparseTensor:
+    def _take_rows(self, rows: np.ndarray) -> SparseTensor:
         """The rows of these numbers (int64, in range), without a copy; for products only."""
         return _Rows(self, rows)
 
@@ -180,14 +180,14 @@ class SparseTensor:
 
         return matmul(other, self)
 
-    def product(self, b: np.ndarray, bias: np.ndarray | None, *epilogue: Any) -> np.ndarray:
+    def _product(self, b: np.ndarray, bias: np.ndarray | None, *epilogue: Any) -> np.ndarray:
         """x @ b (+ bias, then the activation) for arrays of x's dtype; see `_core.csr_matmul`."""
         return _core.csr_matmul(
             self.data, self.indices, self.indptr, self.shape[1], None, _rows(b), bias, *epilogue
         )
 
-    def transposed_product(self, g: np.ndarray) -> np.ndarray:
-        """x.T @ g for an array of x's dtype: the gradient of `product` with respect to b."""
+    def _transposed_product(self, g: np.ndarray) -> np.ndarray:
+        """x.T @ g for an array of x's dtype: the gradient of `_product` with respect to b."""
         return _core.csr_matmul_gradient(
             self.data, self.indices, self.indptr, self.shape[1], None, _rows(g)
         )
@@ -213,13 +213,13 @@ class _Rows(SparseTensor):
         self.data, self.indices, self.indptr = matrix.data, matrix.indices, matrix.indptr
         self.shape = (rows.size, matrix.shape[1])
 
-    def product(self, b: np.ndarray, bias: np.ndarray | None, *epilogue: Any) -> np.ndarray:
+    def _product(self, b: np.ndarray, bias: np.ndarray | None, *epilogue: Any) -> np.ndarray:
         return _core.csr_matmul(
             self.data, self.indices, self.indptr, self.shape[1], self.rows, _rows(b), bias,
             *epilogue,
         )  # fmt: skip
 
-    def transposed_product(self, g: np.ndarray) -> np.ndarray:
+    def _transposed_product(self, g: np.ndarray) -> np.ndarray:
         return _core.csr_matmul_gradient(
             self.data, self.indices, self.indptr, self.shape[1], self.rows, _rows(g)
         )
@@ -298,11 +298,12 @@ def _check_csr(columns: np.ndarray, start: np.ndarray, shape: tuple[int, ...]) -
 def csr(x: Any, dtype: Any = None) -> SparseTensor:
     """The non-zero elements of a matrix: a dense array or Tensor, or a SciPy sparse matrix.
 
-    nan counts as an element. A SparseTensor stays as it is.
+    nan counts as an element. A SparseTensor stays as it is. Elements that a SciPy matrix holds
+    unsorted or twice, as its products do, are sorted and summed in a copy.
 
     Raises:
       TypeError: x wants a gradient, or its dtype is none that pydl has.
-      ValueError: x is no matrix, or a SciPy matrix is not in canonical form.
+      ValueError: x is no matrix.
 
     >>> import pydl
     >>> pydl.sparse.csr([[0.0, 2.0], [0.0, 0.0]])
@@ -312,6 +313,9 @@ def csr(x: Any, dtype: Any = None) -> SparseTensor:
         return x if dtype is None else x.astype(dtype)
     if is_scipy(x):
         x = x.tocsr()
+        if not x.has_canonical_format:
+            x = x.copy()
+            x.sum_duplicates()
         return SparseTensor(x.data, x.indices, x.indptr, x.shape, dtype)
     if isinstance(x, Tensor) and x.requires_grad:
         raise TypeError(
@@ -329,11 +333,6 @@ def csr(x: Any, dtype: Any = None) -> SparseTensor:
     values, columns, start = _core.csr_of_dense(array)
     found._set(values, columns, start, (array.shape[0], array.shape[1]))
     return found if dtype is None else found.astype(dtype)
-
-
-def is_scipy(x: Any) -> bool:
-    """Whether x is one of SciPy's sparse matrices or arrays."""
-    return hasattr(x, "tocsr") and hasattr(x, "nnz")
 
 
 def is_sparse(x: Any) -> bool:

@@ -73,6 +73,11 @@ def dtype_of(dtype: Any, who: str = "tensor") -> np.dtype[Any]:
     return found.newbyteorder("=")
 
 
+def is_scipy(x: Any) -> bool:
+    """Whether x is one of SciPy's sparse matrices or arrays."""
+    return hasattr(x, "tocsr") and hasattr(x, "nnz")
+
+
 def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
     """`value` as an array that kernels can read, without a copy where possible.
 
@@ -93,6 +98,10 @@ def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
                     "concat"
                 )
             value = [np.asarray(v) for v in value]
+        if is_scipy(value):
+            raise TypeError(
+                f"{who}: takes no SciPy matrix; use X.toarray(), or pydl.sparse.csr(X) for products"
+            )
         try:
             array = np.asarray(value)
         except ValueError as error:

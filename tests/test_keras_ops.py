@@ -128,11 +128,22 @@ def test_crossentropy_errors() -> None:
             "range of 3 classes",
         ):
             pydl.sparse_categorical_crossentropy([0, 3], x, from_logits)
-        with pytest.raises(TypeError, match="labels must be integers, got float32"):
+        with pytest.raises(TypeError, match="crossentropy: target must be integers, got float32"):
             pydl.sparse_categorical_crossentropy([0.0, 1.0], x, from_logits)
         with pytest.raises(ValueError, match="axis 2 is out of range"):
             pydl.categorical_crossentropy(x, x, from_logits, 2)
-        with pytest.raises(ValueError, match=r"must have one shape, got \(2, 2\) and \(2, 3\)"):
-            pydl.categorical_crossentropy(x[:, :2], x, from_logits)
-        with pytest.raises(ValueError, match=r"must have one shape, got \(2, 2\) and \(2, 3\)"):
-            pydl.binary_crossentropy(x[:, :2], x, from_logits)
+        for name in ("categorical_crossentropy", "binary_crossentropy"):
+            text = f"{name}: target and output must have one shape, got (2, 2) and (2, 3)"
+            with raises(ValueError, text):
+                getattr(pydl, name)(x[:, :2], x, from_logits)
+        text = "output must have shape (..., classes) with a class or more, got (3, 0)"
+        none = np.ones((3, 0))
+        with raises(ValueError, f"categorical_crossentropy: {text}"):
+            pydl.categorical_crossentropy(none, none, from_logits)
+        with raises(ValueError, f"sparse_categorical_crossentropy: {text}"):
+            pydl.sparse_categorical_crossentropy([0, 0, 0], none, from_logits)
+        with raises(ValueError, f"categorical_crossentropy: {text}"):
+            pydl.categorical_crossentropy(none.T, none.T, from_logits, 0)
+        text = "target must have shape (2,) or (2, 1) for output of shape (2, 3), got (3,)"
+        with raises(ValueError, f"sparse_categorical_crossentropy: {text}"):
+            pydl.sparse_categorical_crossentropy([0, 0, 0], x, from_logits)

@@ -552,6 +552,10 @@ def test_mean_is_that_of_the_function(shape, name, seed):
     t = rng.uniform(0.1, 0.9, shape).astype(np.float32)
     p = rng.uniform(0.1, 0.9, shape).astype(np.float32)
     loss = losses.get(name)
+    if shape[-1] == 0 and name == "categorical_crossentropy":
+        with pytest.raises(ValueError, match="with a class or more, got"):
+            loss(t, p)
+        return
     if 0 in shape:
         assert loss(t, p).item() == 0 or shape[-1] == 0
         return

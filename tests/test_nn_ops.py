@@ -217,7 +217,7 @@ def test_sparse_crossentropy_labels_out_of_range(label_dtype: Any) -> None:
     x = np.zeros((3, 10), np.float32)
     labels = np.array([1, 2, 10], label_dtype)
     message = (
-        r"sparse_categorical_crossentropy: label 10 at position 2 is outside of \[0, 10\), "
+        r"sparse_categorical_crossentropy_with_logits: label 10 at position 2 is outside of \[0, 10\), "
         "the range of 10 classes"
     )
     with pytest.raises(ValueError, match=message):
@@ -229,14 +229,17 @@ def test_sparse_crossentropy_labels_out_of_range(label_dtype: Any) -> None:
 
 def test_crossentropy_errors() -> None:
     x = np.zeros((3, 10), np.float32)
-    with pytest.raises(TypeError, match="labels must be integers, got float32; cast"):
+    with pytest.raises(TypeError, match="_with_logits: labels must be integers, got float32; cast"):
         ops.sparse_categorical_crossentropy_with_logits(np.zeros(3, np.float32), x)
     with pytest.raises(
         ValueError,
         match=r"have shape \(3,\) or \(3, 1\) for logits of shape \(3, 10\), got \(10,\)",
     ):
         ops.sparse_categorical_crossentropy_with_logits(np.zeros(10, np.int64), x)
-    with pytest.raises(ValueError, match=r"one shape, got \(3,\) and \(3, 10\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"^categorical_crossentropy_with_logits: labels and logits must have one shape, got \(3,\)",
+    ):
         ops.categorical_crossentropy_with_logits(np.zeros(3, np.float32), x)
     for shape in ((), (3, 0)):
         empty = np.zeros(shape, np.float32)
@@ -245,7 +248,9 @@ def test_crossentropy_errors() -> None:
             ops.categorical_crossentropy_with_logits(empty, empty)
         with pytest.raises(ValueError, match=message):
             ops.sparse_categorical_crossentropy_with_logits(np.zeros(3, np.int64), empty)
-    with pytest.raises(ValueError, match=r"binary_crossentropy: .* got \(3, 1\) and \(3, 10\)"):
+    with pytest.raises(
+        ValueError, match=r"binary_crossentropy_with_logits: .* got \(3, 1\) and \(3, 10\)"
+    ):
         ops.binary_crossentropy_with_logits(np.zeros((3, 1)), x)
 
 

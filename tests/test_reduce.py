@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from arrays import FLOATS, strided_arrays
+from errors import raises
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -446,3 +447,18 @@ def test_gradients_at_the_edge():
     assert gradient(pydl.logsumexp, [-math.inf, -math.inf]) == [0, 0]
     assert gradient(pydl.logsumexp, [-math.inf, 1]) == [0, 1]
     assert gradient(lambda t: pydl.mean(t, 0), np.zeros((0, 2))) == []
+
+
+@pytest.mark.parametrize("x", [np.ones(3, np.float32), np.ones(3, int)], ids=["float", "int"])
+def test_options_of_wrong_types(x: Any) -> None:
+    for name in ("sum", "mean", "prod", "max", "var", "std", "argmax", "all", "logsumexp"):
+        for value in ("yes", None, 1.0):
+            text = f"{name}: keepdims must be True or False, got {value!r}"
+            with raises(TypeError, text):
+                getattr(pydl, name)(x, keepdims=value)
+        assert getattr(pydl, name)(x, keepdims=np.bool_(True)).shape == (1,)
+    for name in ("var", "std"):
+        for value in ("a", "1", None, [1, 2]):
+            with raises(TypeError, f"{name}: correction must be a number, got {value!r}"):
+                getattr(pydl, name)(x, correction=value)
+        assert getattr(pydl, name)(x, correction=np.float32(1)).item() == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
 import numpy as np
 import pytest
 from arrays import FLOATS, strided_arrays
+from errors import raises
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -262,6 +264,8 @@ def test_creation() -> None:
     same(pydl.arange(5, 0, -2), np.arange(5, 0, -2))
     same(pydl.eye(2, 3, k=1), np.eye(2, 3, k=1))
     same(pydl.linspace(0, 1, 5), np.linspace(0, 1, 5))
+    same(pydl.linspace(pydl.tensor(0.0), pydl.tensor(1), 3), [0, 0.5, 1])
+    same(pydl.linspace(pydl.tensor([0.0, 1.0]), 2, 3), [[0, 1], [1, 1.5], [2, 2]])
     same(pydl.full_like(pydl.zeros(2), 3), [3, 3])
     assert pydl.arange(3.0).dtype == np.float32 and pydl.arange(3).dtype == np.int64
     same(pydl.triu(pydl.ones((3, 3))), np.triu(np.ones((3, 3))))
@@ -302,6 +306,14 @@ MESSAGES = [
     (lambda: pydl.arange(0, 1, 0), "arange: step must not be 0"),
     (lambda: pydl.top_k(pydl.zeros(2), 3), "top_k: k=3 for a last axis of length 2"),
     (lambda: pydl.dot(pydl.zeros(2), pydl.zeros(3)), "dot: sizes differ, (2,) . (3,): 2 against 3"),
+    (lambda: pydl.split(pydl.zeros((0,)), 2**63), "split: at most 1048576 parts of an empty axis, got 9223372036854775808"),
+    (lambda: pydl.split(pydl.zeros(()), 2**31, 0), "split: axis 0 is out of range for shape ()"),
+    (lambda: pydl.segment_sum(pydl.zeros(3), [0, 1]), "segment_sum: ids of shape (2,) do not fit data of shape (3,), whose first axes they must have"),
+    (lambda: pydl.segment_sum(pydl.zeros(2), [0, -1]), "segment_sum: ids must not be negative, got -1"),
+    (lambda: pydl.segment_sum(pydl.zeros(2), [0, 1], -1), "segment_sum: num_segments must not be negative, got -1"),
+    (lambda: pydl.tensor([1, 2]) + pydl.tensor([1, 2, 3]), "add: shapes (2,) and (3,) do not broadcast: axis -1 is 2 against 3"),
+    (lambda: pydl.maximum(np.ones((2, 3), int), np.ones((3, 1, 4), int)), "maximum: shapes (2, 3) and (3, 1, 4) do not broadcast: axis -1 is 3 against 4"),
+    (lambda: pydl.bitwise_and(np.ones((2, 3), bool), np.ones((4, 3), bool)), "bitwise_and: shapes (2, 3) and (4, 3) do not broadcast: axis -2 is 2 against 4"),
 ]  # fmt: skip
 
 
@@ -318,3 +330,27 @@ def test_index_errors() -> None:
         pydl.take(pydl.zeros(3), -4)
     with pytest.raises(TypeError, match="take: indices must be integers, got float64"):
         pydl.take(pydl.zeros(3), np.array([0.5]))
+    with raises(IndexError, "segment_sum: id 5 is out of range for 3 segments"):
+        pydl.segment_sum(pydl.zeros(2), [0, 5], 3)
+
+
+def test_type_errors() -> None:
+    for ids in ([0.0, 1.0], [math.nan, 0.0], [True, False]):
+        dtype = np.asarray(ids).dtype if isinstance(ids[0], bool) else "float32"
+        with raises(TypeError, f"segment_sum: ids must be integers, got {dtype}"):
+            pydl.segment_sum(pydl.zeros(2), ids)
+    with raises(TypeError, "segment_sum: num_segments must be an integer, got 2.5"):
+        pydl.segment_sum(pydl.zeros(2), [0, 1], 2.5)
+    with raises(TypeError, "einsum: subscripts must be a string, as 'ij,jk->ik', got a Tensor"):
+        pydl.einsum(pydl.ones((2, 2)), pydl.ones((2, 2)))
+    with raises(TypeError, "linspace: cannot make float64 of an array of <U1"):
+        pydl.linspace(0, "a", 3)
+
+
+def test_empty_segments() -> None:
+    same(pydl.segment_sum(pydl.zeros((0, 2)), []), np.zeros((0, 2)))
+    same(pydl.segment_sum(pydl.zeros((0, 2)), [], 3), np.zeros((3, 2)))
+
+
+def test_parts_of_an_empty_axis() -> None:
+    assert [p.shape for p in pydl.split(pydl.zeros((2, 0)), 3, 1)] == [(2, 0)] * 3

@@ -97,7 +97,7 @@ def test_many_segments_and_passes() -> None:
     x = csr(mostly_zeros(m, k, 2e-4))
     g = rng.standard_normal((m, n)).astype(np.float32)
     some = np.ascontiguousarray(x.to_dense().numpy()[:, ::97])
-    same_bits(x.transposed_product(g)[::97], _core.matmul(some.T, g))
+    same_bits(x._transposed_product(g)[::97], _core.matmul(some.T, g))
 
 
 def test_what_the_zeros_would_have_done() -> None:
@@ -188,12 +188,42 @@ def test_scipy() -> None:
         np.testing.assert_array_equal(x.to_dense().numpy(), dense)
         assert pydl.matmul(kind(dense), w).dtype == np.float64
         np.testing.assert_allclose(pydl.dense(kind(dense), w).numpy(), dense @ w.numpy())
-    twice = sparse.csr_array((np.ones(2), [1, 1], [0, 2]), shape=(1, 2))
-    with pytest.raises(ValueError, match=r"got 1 twice in row 0; SciPy's sum_duplicates\(\)"):
-        csr(twice)
-    twice.sum_duplicates()
-    assert csr(twice).to_dense().tolist() == [[0, 2]]
+    unsorted = sparse.dok_array((2, 5))
+    for column in (4, 0, 2):
+        unsorted[1, column] = column + 1
+    np.testing.assert_array_equal(csr(unsorted).to_dense().numpy(), unsorted.toarray())
+    product = sparse.csr_array(dense) @ sparse.csr_array(dense.T)
+    np.testing.assert_allclose(csr(product).to_dense().numpy(), dense @ dense.T)
     assert csr(sparse.csr_array(np.eye(2, dtype=np.int64))).dtype == np.float32
+
+
+def test_scipy_matrices_that_are_not_canonical() -> None:
+    """Are sorted and summed in a copy; a SparseTensor's own constructor refuses them."""
+    sparse = pytest.importorskip("scipy.sparse")
+    data, indices, indptr = np.array([1.0, 2.0, 4.0]), np.array([1, 1, 0]), np.array([0, 3])
+    for kind in (sparse.csr_array, sparse.csr_matrix):
+        x = kind((data.copy(), indices.copy(), indptr.copy()), shape=(1, 2))
+        assert csr(x).to_dense().tolist() == [[4, 3]]
+        assert (x.data.tolist(), x.indices.tolist()) == (data.tolist(), indices.tolist())
+        assert pydl.matmul(x, np.ones((2, 1))).tolist() == [[7]]
+    with pytest.raises(ValueError, match=r"got 1 twice in row 0; SciPy's sum_duplicates\(\)"):
+        SparseTensor(data, indices, indptr, (1, 2))
+
+
+def test_scipy_matrices_where_dense_ones_are_meant() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    hint = "takes no SciPy matrix; use X.toarray(), or pydl.sparse.csr(X) for products"
+    for x in (sparse.csr_array(np.eye(2)), sparse.dok_matrix((2, 2))):
+        for who, call in {
+            "tensor": lambda x: pydl.tensor(x),
+            "relu": pydl.relu,
+            "sum": pydl.sum,
+            "add": lambda x: pydl.add(x, 1),
+        }.items():
+            with raises(TypeError, f"{who}: {hint}"):
+                call(x)
+        with raises(TypeError, f"tensor: {hint}"):
+            pydl.tensor(x, "float32")
 
 
 def test_promotion() -> None:

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <bit>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <new>
@@ -73,12 +74,20 @@ Cache& cache() {
 
 constexpr size_t kMaxCachedLarge = size_t(1) << 30;
 
+struct OutOfMemory : std::bad_alloc {
+  char text[64];
+  explicit OutOfMemory(size_t bytes) {
+    std::snprintf(text, sizeof(text), "pydl: cannot allocate %.3g GiB", double(bytes) / 0x1p30);
+  }
+  const char* what() const noexcept override { return text; }
+};
+
 void* from_system(size_t bytes, bool huge) {
   void* p = std::aligned_alloc(huge ? kHuge : kAlignment, bytes);
   if (!p) {
     trim_memory();
     p = std::aligned_alloc(huge ? kHuge : kAlignment, bytes);
-    if (!p) throw std::bad_alloc();
+    if (!p) throw OutOfMemory(bytes);
   }
 #if defined(__linux__)
   if (huge) madvise(p, bytes, MADV_HUGEPAGE);
@@ -89,7 +98,7 @@ void* from_system(size_t bytes, bool huge) {
 }  // namespace
 
 void* allocate(size_t bytes) {
-  if (bytes > PTRDIFF_MAX - kHuge) throw std::bad_alloc();
+  if (bytes > PTRDIFF_MAX - kHuge) throw OutOfMemory(bytes);
   const SizeClass c = size_class(bytes);
   Cache& k = cache();
   void* p = nullptr;
@@ -168,7 +177,7 @@ Pool::~Pool() {
 
 void* Pool::allocate(size_t bytes) {
   const std::lock_guard hold(mutex_);
-  if (bytes > PTRDIFF_MAX - kHuge) throw std::bad_alloc();
+  if (bytes > PTRDIFF_MAX - kHuge) throw OutOfMemory(bytes);
   const size_t size = size_class(bytes).bytes;
   void* p;
   if (auto it = free_.find(size); it != free_.end()) {

@@ -68,7 +68,7 @@ auto with_integer(DType dtype, F f) {
 
 // Integers that must lie in [low, high).
 struct RangeArgs {
-  char who[40];
+  char who[48];
   DType dtype;
   const void* values;
   ptrdiff_t count;

@@ -237,7 +237,7 @@ class ArraySource:
 
         def cut(array: Any) -> Any:
             if isinstance(array, SparseTensor):
-                return as_floats(array[rows] if isinstance(rows, slice) else array.take_rows(rows))
+                return as_floats(array[rows] if isinstance(rows, slice) else array._take_rows(rows))
             if isinstance(rows, slice) or not array.flags.c_contiguous:
                 part = array[rows]
             else:

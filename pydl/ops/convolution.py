@@ -14,7 +14,7 @@ from pydl.ops.elementwise import astype
 from pydl.ops.linalg import activated, activation_arguments, activation_gradient, fusable
 from pydl.ops.promote import FLOATS, as_tensor, result_type
 from pydl.ops.reduce import sum as sum_over
-from pydl.ops.shape import broadcast_to, expand_dims, moveaxis, reshape
+from pydl.ops.shape import broadcast_to, expand_dims, getitem, moveaxis, reshape
 from pydl.tensor import Tensor, wrap
 
 __all__ = [
@@ -27,6 +27,11 @@ __all__ = [
 ]
 
 Axes = tuple[int, ...]  # a number for each spatial axis
+Geometry = tuple[Axes, Axes, Axes]  # strides, dilation, zeros before
+Key = tuple[slice, ...]  # what of a kernel
+
+# Of strides, distances of taps and windows, so that no product of kernels leaves 64 bits.
+_LONGEST = 2**31 - 1
 
 
 def _lengths(shape: Sequence[int]) -> Axes:
@@ -34,7 +39,7 @@ def _lengths(shape: Sequence[int]) -> Axes:
 
 
 # A convolution is linear in x and in the kernel: the three products are each other's gradients.
-# `geometry` is (strides, dilation, zeros before), `lengths` the spatial shape of the result.
+# `lengths` is the spatial shape of the result.
 
 
 @op(saves=("x", "kernel", "y"))
@@ -44,7 +49,7 @@ def _conv(
     bias: np.ndarray | None = None,
     /,
     lengths: Axes = (),
-    geometry: tuple[Axes, Axes, Axes] = ((), (), ()),
+    geometry: Geometry = ((), (), ()),
     activation: str | None = None,
 ) -> np.ndarray:
     return _core.conv(x, kernel, bias, lengths, *geometry, *activation_arguments(activation))
@@ -178,7 +183,7 @@ def _(d: Tensor, y: Any, g: Tensor, lengths: Axes, geometry: Any) -> Any:
 
 def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> Axes:
     """An integer, or one for each spatial axis, as a tuple; `least` is the smallest allowed."""
-    if type(value) is int and value >= least:
+    if type(value) is int and least <= value <= _LONGEST:
         return (value,) * axes
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     numbers = tuple(check.integer(who, name, v) for v in values)
@@ -189,6 +194,8 @@ def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> Axes
         )
     if any(n < least for n in numbers):
         raise ValueError(f"{who}: {name} must be {least} or more, got {value!r}")
+    if any(n > _LONGEST for n in numbers):
+        raise ValueError(f"{who}: {name} must be at most {_LONGEST}, got {value!r}")
     return numbers
 
 
@@ -254,17 +261,65 @@ def _check_kernel(who: str, images: _Images, kernel: Tensor, shape: str) -> Axes
     return kernel.shape[:-2]
 
 
+def _spans(who: str, taps: Axes, dilation: Axes) -> Axes:
+    """The pixels from the first tap to the last, both included."""
+    spans = tuple(d * (k - 1) + 1 for k, d in zip(taps, dilation, strict=True))
+    if max(spans) > _LONGEST:
+        raise ValueError(
+            f"{who}: a window must have at most {_LONGEST} pixels on an axis, got {spans} from "
+            f"{taps} taps with dilation_rate {dilation}"
+        )
+    return spans
+
+
+def _met(
+    n: int, taps: int, count: int, stride: int, dilation: int, before: int
+) -> tuple[int, int, slice]:
+    """The taps that meet a pixel in some window, and dilation and zeros before for these alone.
+
+    Tap t of window o reads pixel o stride + t dilation - before.
+    """
+    first = max(0, -(((count - 1) * stride - before) // dilation))
+    last = min(taps, (n - 1 + before) // dilation + 1)
+    if first >= last:  # one tap stays, which reads zeros
+        return 1, max(1, count) * stride, slice(0, 1)
+    return (
+        dilation if last - first > 1 else 1,
+        before - first * dilation,
+        slice(first, last),
+    )
+
+
+def _of_taps_that_meet(
+    images: Axes, taps: Axes, counts: Axes, strides: Axes, dilation: Axes, before: Axes
+) -> tuple[Geometry, Key | None]:
+    """The geometry of the taps that meet a pixel, and which of the kernel's they are; None: all.
+
+    So zeros around the images cost what the images do, however far the taps lie apart.
+    """
+    met = [
+        _met(*axis) for axis in zip(images, taps, counts, strides, dilation, before, strict=True)
+    ]
+    if all(key == slice(0, k) for k, (_, _, key) in zip(taps, met, strict=True)):
+        return (strides, dilation, before), None
+    return (strides, tuple(m[0] for m in met), tuple(m[1] for m in met)), tuple(m[2] for m in met)
+
+
+def _part(kernel: Tensor, met: Key | None) -> Tensor:
+    return kernel if met is None else getitem(kernel, met)
+
+
 @functools.lru_cache(maxsize=1024)  # of integers only
 def _windows(
     who: str, lengths: Axes, kernel: Axes, strides: Axes, dilation: Axes, padding: str
 ) -> tuple[Axes, Axes]:
     """How many windows there are on each axis, and how many zeros before the first pixel."""
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    spans = _spans(who, kernel, dilation)
     if padding == "valid":
         counts = tuple((n - w) // s + 1 for n, w, s in zip(lengths, spans, strides, strict=True))
         if any(n < w for n, w in zip(lengths, spans, strict=True)):
             raise ValueError(
-                f"{who}: a window of {tuple(spans)} pixels does not fit into {lengths} with "
+                f"{who}: a window of {spans} pixels does not fit into {lengths} with "
                 "padding 'valid'; use padding='same', or larger inputs"
             )
         return counts, (0,) * len(lengths)
@@ -276,6 +331,15 @@ def _windows(
         for c, s, w, n in zip(counts, strides, spans, lengths, strict=True)
     )
     return counts, before
+
+
+@functools.lru_cache(maxsize=1024)
+def _walk(
+    who: str, lengths: Axes, taps: Axes, strides: Axes, dilation: Axes, padding: str
+) -> tuple[Axes, Geometry, Key | None]:
+    """Lengths of a convolution, its geometry, and the taps that this is for; None: all."""
+    counts, before = _windows(who, lengths, taps, strides, dilation, padding)
+    return counts, *_of_taps_that_meet(lengths, taps, counts, strides, dilation, before)
 
 
 def _strides_and_dilation(
@@ -318,14 +382,14 @@ def convolve(
             f"{who}: kernel of shape {kernel.shape} does not fit {channels} channels; its "
             "last axes are (channels / groups, filters), and groups divides the filters"
         )
-    lengths, before = _windows(who, images.lengths, taps, strides, dilation, padding)
-    geometry = (strides, dilation, before)
+    lengths, geometry, met = _walk(who, images.lengths, taps, strides, dilation, padding)
+    kernel = _part(kernel, met)
     if bias is not None:
         bias = astype(as_tensor(bias, who), inputs.dtype)
         if bias.shape != (filters,):
             raise ValueError(f"{who}: bias must have shape {(filters,)}, got {bias.shape}")
     if inner == 1 and channels > 1:  # each channel by itself
-        kernel = reshape(kernel, (*taps, channels, filters // channels))
+        kernel = reshape(kernel, (*kernel.shape[:-2], channels, filters // channels))
         y = _multiplied(images.x, kernel, lengths, geometry)
         return images.back(activated(y if bias is None else y + bias, activation, None))
     fused = fusable(activation, who)
@@ -409,8 +473,8 @@ def depthwise_conv(
             f"{who}: kernel of shape {kernel.shape} does not fit {images.x.shape[-1]} channels; "
             "its last axes are (channels, multiplier)"
         )
-    lengths, before = _windows(who, images.lengths, taps, strides, dilation, padding)
-    return images.back(_multiplied(images.x, kernel, lengths, (strides, dilation, before)))
+    lengths, geometry, met = _walk(who, images.lengths, taps, strides, dilation, padding)
+    return images.back(_multiplied(images.x, _part(kernel, met), lengths, geometry))
 
 
 def separable_conv(
@@ -435,24 +499,33 @@ def separable_conv(
     return conv(y, pointwise_kernel, 1, "valid", data_format)
 
 
-def _transposed(
-    who: str, n: int, taps: int, stride: int, dilation: int, padding: str, extra: int | None
-) -> tuple[int, int]:
-    """Length of a transposed convolution on one axis, and zeros before of the convolution."""
-    span = dilation * (taps - 1) + 1
-    if padding == "valid":
-        length, before = (
-            (n - 1) * stride + (max(span, stride) if extra is None else span + extra),
-            0,
-        )
-    else:
-        # Keras's rule: so many zeros around the spread inputs, the larger half before
-        total = stride + span - 2 if extra is None else span + span % 2 - 2 + extra
-        length = (n - 1) * stride + 2 + total - span
-        before = span - 1 - min(total - total // 2, span - 1)
-    if length < 1:
-        raise ValueError(f"{who}: nothing is left of an axis of length {n} with {taps} taps")
-    return length, before
+@functools.lru_cache(maxsize=1024)
+def _transposed_walk(
+    who: str,
+    lengths: Axes,
+    taps: Axes,
+    strides: Axes,
+    dilation: Axes,
+    padding: str,
+    extra: tuple[int | None, ...],
+) -> tuple[Axes, Geometry, Key | None]:
+    """Lengths of a transposed convolution; geometry and taps of the convolution."""
+    spans = _spans(who, taps, dilation)
+    out, before = [], []
+    for n, k, span, stride, more in zip(lengths, taps, spans, strides, extra, strict=True):
+        if padding == "valid":
+            length = (n - 1) * stride + (max(span, stride) if more is None else span + more)
+            before.append(0)
+        else:
+            # Keras's rule: so many zeros around the spread inputs, the larger half before
+            total = stride + span - 2 if more is None else span + span % 2 - 2 + more
+            length = (n - 1) * stride + 2 + total - span
+            before.append(span - 1 - min(total - total // 2, span - 1))
+        if length < min(n, 1):  # an empty axis may stay empty
+            raise ValueError(f"{who}: nothing is left of an axis of length {n} with {k} taps")
+        out.append(length)
+    found = tuple(out)
+    return found, *_of_taps_that_meet(found, taps, lengths, strides, dilation, tuple(before))
 
 
 def conv_transpose(
@@ -504,12 +577,11 @@ def conv_transpose(
             raise ValueError(
                 f"{who}: output_padding must be below strides, got {output_padding!r} and {strides}"
             )
-    pairs = [
-        _transposed(who, *axis[:4], padding, axis[4])
-        for axis in zip(images.lengths, taps, strides, dilation, extra, strict=True)
-    ]
-    lengths, before = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
-    return images.back(_conv_input(images.x, kernel, lengths, (strides, dilation, before), 1))
+    lengths, geometry, met = _transposed_walk(
+        who, images.lengths, taps, strides, dilation, padding, extra
+    )
+    check.shape(who, (images.x.shape[0], *lengths, kernel.shape[-2]))
+    return images.back(_conv_input(images.x, _part(kernel, met), lengths, geometry, 1))
 
 
 def _pool(

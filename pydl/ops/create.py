@@ -8,7 +8,7 @@ import numpy as np
 
 from pydl import check, config
 from pydl.ops.promote import as_tensor
-from pydl.tensor import Tensor, constant, dtype_of, to_array, wrap
+from pydl.tensor import Tensor, constant, dtype_of, host_read, to_array, wrap
 
 
 def _dtype(who: str, dtype: Any) -> np.dtype[Any]:
@@ -103,17 +103,23 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None) ->
 
 
 def linspace(
-    start: float, stop: float, /, num: int = 50, *, dtype: Any = None, endpoint: bool = True
+    start: Any, stop: Any, /, num: int = 50, *, dtype: Any = None, endpoint: bool = True
 ) -> Tensor:
     """num evenly spaced numbers from start to stop, stop included if `endpoint`.
+
+    Arrays or tensors of starts and stops give a new first axis.
 
     >>> import pydl
     >>> pydl.linspace(0, 1, 3)
     Tensor([0. , 0.5, 1. ])
     """
-    (n,) = check.shape("linspace", num)
-    values = np.linspace(start, stop, n, endpoint=endpoint)
-    return wrap(constant(values.astype(_dtype("linspace", dtype))))
+    who = "linspace"
+    (n,) = check.shape(who, num)
+    if isinstance(start, Tensor) or isinstance(stop, Tensor):
+        host_read(who)
+    first, last = (to_array(v, np.float64, who) for v in (start, stop))
+    values = np.linspace(first, last, n, endpoint=endpoint)
+    return wrap(constant(values.astype(_dtype(who, dtype))))
 
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:

@@ -9,17 +9,20 @@ from pydl.ops.elementwise import clip, divide, equal, log, multiply, negative, s
 from pydl.ops.index import one_hot
 from pydl.ops.nn import (
     _floats,
-    _same_shape,
     binary_crossentropy_with_logits,
     categorical_crossentropy_with_logits,
+    check_classes,
     check_labels,
-    sparse_categorical_crossentropy_with_logits,
+    same_shape,
+    sparse_crossentropy,
 )
 from pydl.ops.reduce import sum as sum_over
 from pydl.ops.shape import moveaxis, reshape
 from pydl.tensor import Tensor
 
 __all__ = ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"]
+
+_NAMES = "target and output"
 
 
 def clip_probabilities(p: Tensor) -> Tensor:
@@ -43,9 +46,9 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     >>> pydl.binary_crossentropy([0.0, 1.0], [0.5, 0.5])
     Tensor([0.6931472, 0.6931472])
     """
+    t, p = same_shape("binary_crossentropy", target, output, _NAMES)
     if from_logits:
-        return binary_crossentropy_with_logits(target, output)
-    t, p = _same_shape("binary_crossentropy", target, output)
+        return binary_crossentropy_with_logits(t, p)
     p = clip_probabilities(p)
     hit, miss = multiply(t, log(p)), multiply(subtract(1.0, t), log(subtract(1.0, p)))
     return negative(hit + miss)
@@ -69,18 +72,19 @@ def categorical_crossentropy(
       axis: of the classes.
 
     Raises:
-      ValueError: the shapes differ, or there is no such axis.
+      ValueError: the shapes differ, or there is no such axis, or no class along it.
 
     >>> import pydl
     >>> pydl.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]])
     Tensor([0.6931472])
     """
     who = "categorical_crossentropy"
-    t, x = _same_shape(who, target, output)
+    t, x = same_shape(who, target, output, _NAMES)
+    axis = check.axis(who, axis, x.ndim, x.shape)
+    check_classes(who, x if axis == x.ndim - 1 else moveaxis(x, axis, -1), "output")
     if from_logits:
         t, x = _classes_last(who, t, axis), _classes_last(who, x, axis)
         return categorical_crossentropy_with_logits(t, x)
-    axis = check.axis(who, axis, x.ndim, x.shape)
     p = clip_probabilities(divide(x, sum_over(x, axis=axis, keepdims=True)))
     return negative(sum_over(multiply(t, log(p)), axis=axis))
 
@@ -109,9 +113,9 @@ def sparse_categorical_crossentropy(
     who = "sparse_categorical_crossentropy"
     x = _classes_last(who, _floats(output, who), axis)
     if from_logits:
-        return sparse_categorical_crossentropy_with_logits(target, x)
+        return sparse_crossentropy(who, target, x, "target", "output")
     classes = x.shape[-1]
-    labels = reshape(check_labels(target, x), x.shape[:-1]).data
+    labels = reshape(check_labels(who, target, x, "target", "output"), x.shape[:-1]).data
     _core.check_labels(labels, classes, who)
     chosen = equal(one_hot(labels, classes, dtype=x.dtype), 1)
     picked = sum_over(where(chosen, x, 0.0), axis=-1)

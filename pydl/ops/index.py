@@ -163,19 +163,42 @@ def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
 def segment_sum(data: Any, segment_ids: Any, /, num_segments: int | None = None) -> Tensor:
     """y[s] = sum of the rows of data whose segment id is s.
 
+    Args:
+      data: of shape ids.shape + rest.
+      segment_ids: integers.
+      num_segments: default: the largest id + 1.
+
+    Raises:
+      TypeError: ids are not integers.
+      IndexError: an id is num_segments or more.
+      ValueError: an id is negative, or the shapes do not fit.
+
     >>> import pydl
     >>> pydl.segment_sum(pydl.tensor([1.0, 2.0, 3.0]), [0, 0, 1])
     Tensor([3., 3.])
     """
-    data = as_tensor(data, "segment_sum")
-    ids = to_array(segment_ids, None, "segment_sum")
-    host_read("segment_sum")  # looks at the ids
-    if num_segments is None:
-        num_segments = int(ids.max()) + 1 if ids.size else 0
-    zeros = wrap(constant(np.zeros((num_segments, *data.shape[ids.ndim :]), data.dtype)))
-    if ids.size and int(ids.min()) < 0:
-        raise ValueError(f"segment_sum: ids must not be negative, got {int(ids.min())}")
-    return scatter_add(zeros, ids, data)
+    who = "segment_sum"
+    data, ids = as_tensor(data, who), to_array(segment_ids, None, who)
+    if ids.dtype.kind not in "iu":
+        if ids.size:
+            raise TypeError(f"{who}: ids must be integers, got {ids.dtype}")
+        ids = ids.astype(np.int64)
+    if data.shape[: ids.ndim] != ids.shape:
+        raise ValueError(
+            f"{who}: ids of shape {ids.shape} do not fit data of shape {data.shape}, whose first "
+            "axes they must have"
+        )
+    host_read(who)  # looks at the ids
+    low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)
+    n = high + 1 if num_segments is None else check.integer(who, "num_segments", num_segments)
+    if low < 0:
+        raise ValueError(f"{who}: ids must not be negative, got {low}")
+    if n < 0:
+        raise ValueError(f"{who}: num_segments must not be negative, got {n}")
+    if high >= n:
+        raise IndexError(f"{who}: id {high} is out of range for {n} segments")
+    sizes = check.shape(who, (n, *data.shape[ids.ndim :]))
+    return scatter_add(wrap(constant(np.zeros(sizes, data.dtype))), ids, data)
 
 
 def one_hot(x: Any, num_classes: int, /, axis: int = -1, dtype: Any = None) -> Tensor:

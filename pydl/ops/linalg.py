@@ -187,7 +187,7 @@ def _sparse_dense(
     x: SparseTensor,
     activation: str | None = None,
 ) -> np.ndarray:
-    return x.product(kernel, bias, *activation_arguments(activation))
+    return x._product(kernel, bias, *activation_arguments(activation))
 
 
 @_sparse_dense.gradient
@@ -200,7 +200,7 @@ def _(
     activation: str | None,
 ) -> Any:
     g = activation_gradient(activation, g, y)
-    return lambda: wrap(x.transposed_product(g.data)), lambda: sum_over(g, axis=0)
+    return lambda: wrap(x._transposed_product(g.data)), lambda: sum_over(g, axis=0)
 
 
 def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tensor:
@@ -380,6 +380,11 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     >>> pydl.einsum("ij,jk->ik", pydl.ones((2, 3)), pydl.ones((3, 4))).shape
     (2, 4)
     """
+    if not isinstance(subscripts, str):
+        raise TypeError(
+            "einsum: subscripts must be a string, as 'ij,jk->ik', got a "
+            f"{type(subscripts).__name__}"
+        )
     if not operands:
         raise ValueError("einsum: needs at least one operand")
     tensors = [as_tensor(x, "einsum") for x in operands]

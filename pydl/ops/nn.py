@@ -115,41 +115,55 @@ def sparse_categorical_crossentropy_with_logits(labels: Any, logits: Any, /) -> 
     >>> pydl.sparse_categorical_crossentropy_with_logits([0, 0], x)
     Tensor([0.6931472, 0.       ])
     """
-    who = "sparse_categorical_crossentropy"
-    logits = _floats(logits, who)
-    return _sparse_crossentropy(check_labels(labels, logits), logits, who)[0]
+    who = "sparse_categorical_crossentropy_with_logits"
+    return sparse_crossentropy(who, labels, _floats(logits, who))
 
 
-def check_labels(labels: Any, logits: Tensor) -> Tensor:
-    """Labels as a tensor: integers, one for each row of the logits. Their range is not checked."""
-    who = "sparse_categorical_crossentropy"
-    labels = as_tensor(labels, who)
+def sparse_crossentropy(who: str, labels: Any, logits: Tensor, *names: str) -> Tensor:
+    """The crossentropy of labels and logits, called `names` in messages."""
+    labels = check_labels(who, labels, logits, *names)
+    return _sparse_crossentropy(labels, logits, who)[0]
+
+
+def check_classes(who: str, logits: Tensor, name: str = "logits") -> None:
+    """ValueError for logits without a class."""
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(
-            f"{who}: logits must have shape (..., classes) with a class or more, got {logits.shape}"
+            f"{who}: {name} must have shape (..., classes) with a class or more, got {logits.shape}"
         )
+
+
+def check_labels(
+    who: str, labels: Any, logits: Tensor, name: str = "labels", logits_name: str = "logits"
+) -> Tensor:
+    """Labels as a tensor: integers, one for each row of the logits. Their range is not checked."""
+    labels = as_tensor(labels, who)
+    check_classes(who, logits, logits_name)
     if labels.dtype.kind not in "iu":
         raise TypeError(
-            f"{who}: labels must be integers, got {labels.dtype}; "
+            f"{who}: {name} must be integers, got {labels.dtype}; "
             "cast class numbers to int64, or use categorical_crossentropy for one-hot labels"
         )
     rows = logits.shape[:-1]
     if labels.shape != rows and labels.shape != (*rows, 1):
         raise ValueError(
-            f"{who}: labels must have shape {rows} or {(*rows, 1)} for logits of shape "
+            f"{who}: {name} must have shape {rows} or {(*rows, 1)} for {logits_name} of shape "
             f"{logits.shape}, got {labels.shape}"
         )
     return labels
 
 
-def _same_shape(who: str, labels: Any, logits: Any) -> tuple[Tensor, Tensor]:
+def same_shape(
+    who: str, labels: Any, logits: Any, names: str = "labels and logits"
+) -> tuple[Tensor, Tensor]:
+    """Both as tensors of one float dtype; ValueError if their shapes differ."""
     logits = _floats(logits, who)
     labels = as_tensor(labels, who)
     if labels.dtype != logits.dtype:
         labels = astype(labels, logits.dtype)
     if labels.shape != logits.shape:
         raise ValueError(
-            f"{who}: labels and logits must have one shape, got {labels.shape} and {logits.shape}"
+            f"{who}: {names} must have one shape, got {labels.shape} and {logits.shape}"
         )
     return labels, logits
 
@@ -184,12 +198,9 @@ def categorical_crossentropy_with_logits(labels: Any, logits: Any, /) -> Tensor:
     >>> pydl.categorical_crossentropy_with_logits([[0.5, 0.5]], x)
     Tensor([0.6931472])
     """
-    who = "categorical_crossentropy"
-    labels, logits = _same_shape(who, labels, logits)
-    if logits.ndim == 0 or logits.shape[-1] == 0:
-        raise ValueError(
-            f"{who}: logits must have shape (..., classes) with a class or more, got {logits.shape}"
-        )
+    who = "categorical_crossentropy_with_logits"
+    labels, logits = same_shape(who, labels, logits)
+    check_classes(who, logits)
     return _crossentropy(labels, logits)[0]
 
 
@@ -223,7 +234,7 @@ def binary_crossentropy_with_logits(labels: Any, logits: Any, /) -> Tensor:
     >>> pydl.binary_crossentropy_with_logits([1.0, 1.0], pydl.tensor([0.0, 1000.0]))
     Tensor([0.6931472, 0.       ])
     """
-    return _binary_crossentropy(*_same_shape("binary_crossentropy", labels, logits))
+    return _binary_crossentropy(*same_shape("binary_crossentropy_with_logits", labels, logits))
 
 
 def _parameter(who: str, name: str, value: Any, x: Tensor, shape: tuple[int, ...]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl import _core, config
+from pydl import _core, check, config
 from pydl.tensor import Tensor, constant, to_array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -64,6 +64,11 @@ def promote(who: str, operands: tuple[Any, ...], to_float: bool = False) -> list
         if dtype.kind in "iu" and not np.iinfo(dtype).min <= x <= np.iinfo(dtype).max:
             raise ValueError(f"{who}: the number {x} does not fit {dtype}")
         arrays.append(constant(np.asarray(x, dtype)))
+    if dtype.kind != "f":  # NumPy computes, which does not know who
+        for x in arrays:
+            if x.shape != arrays[0].shape:
+                check.broadcast(who, [y.shape for y in arrays])
+                break
     return arrays
 
 

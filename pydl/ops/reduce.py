@@ -49,7 +49,10 @@ __all__ = [
 ]
 
 
-def _axes(who: str, x: Any, axis: Any) -> tuple[int, ...]:
+def _axes(who: str, x: Any, axis: Any, keepdims: Any = False) -> tuple[int, ...]:
+    """The axes to reduce; checks `keepdims` too."""
+    if keepdims is not True and keepdims is not False:
+        check.flag(who, "keepdims", keepdims)
     return check.axes(who, axis, x.ndim, x.shape)
 
 
@@ -81,7 +84,7 @@ def _accumulate(
     name: str, host: Callable[..., Any], x: np.ndarray, axis: Any, dtype: Any, keepdims: bool
 ) -> np.ndarray:
     """A sum or product, in `dtype` if given; small integers widen to 64 bits otherwise."""
-    axes = _axes(name, x, axis)
+    axes = _axes(name, x, axis, keepdims)
     if dtype is not None:
         x = cast(x, dtype_of(dtype, name))
     y = getattr(_core, name)(x, axes, keepdims)
@@ -141,7 +144,7 @@ def sum_squares(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     Tensor(25.)
     """
     x = _as_float(x)
-    return _core.sum_squares(x, _axes("sum_squares", x, axis), keepdims)
+    return _core.sum_squares(x, _axes("sum_squares", x, axis, keepdims), keepdims)
 
 
 @sum_squares.gradient
@@ -158,7 +161,7 @@ def mean(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     Tensor([1.5, 3.5])
     """
     x = _as_float(x)
-    return _core.mean(x, _axes("mean", x, axis), keepdims)
+    return _core.mean(x, _axes("mean", x, axis, keepdims), keepdims)
 
 
 @mean.gradient
@@ -212,7 +215,7 @@ def _product_of_others(x: Tensor) -> Tensor:
 
 
 def _extreme(name: str, host: Any, x: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
-    axes = _axes(name, x, axis)
+    axes = _axes(name, x, axis, keepdims)
     _nonempty(name, x, axes)
     y = getattr(_core, name)(x, axes, keepdims)
     return _on_host(host, x, axes, keepdims=keepdims) if y is None else y
@@ -267,7 +270,8 @@ def _(g: Tensor, y: Any, x: Tensor, axis: Any, keepdims: bool) -> Any:
 
 def _position(name: str, host: Any, x: Any, axis: int | None, keepdims: bool) -> Tensor:
     data = to_array(x, None, name)
-    axes = _axes(name, data, None if axis is None else check.integer(name, "axis", axis))
+    one = None if axis is None else check.integer(name, "axis", axis)
+    axes = _axes(name, data, one, keepdims)
     _nonempty(name, data, axes)
     y = getattr(_core, name)(data, axes, keepdims)
     if y is None:
@@ -308,7 +312,8 @@ def argmin(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Ten
 
 def _variance(name: str, x: np.ndarray, axis: Any, correction: float, keepdims: bool) -> np.ndarray:
     x = _as_float(x)
-    return _core.var(x, _axes(name, x, axis), keepdims, float(correction))
+    axes = _axes(name, x, axis, keepdims)
+    return _core.var(x, axes, keepdims, check.number(name, "correction", correction))
 
 
 def _deviation(
@@ -383,7 +388,7 @@ def logsumexp(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     Tensor(1000.6932)
     """
     x = _as_float(x)
-    return _core.logsumexp(x, _axes("logsumexp", x, axis), keepdims)
+    return _core.logsumexp(x, _axes("logsumexp", x, axis, keepdims), keepdims)
 
 
 @logsumexp.gradient
@@ -438,7 +443,8 @@ def _(g: Tensor, y: Any, x: Tensor, axis: Any, dtype: Any, include_initial: bool
 
 def _truth(name: str, host: Any, x: Any, axis: Any, keepdims: bool) -> Tensor:
     data = to_array(x, None, name)
-    return wrap(_on_host(host, data, _axes(name, data, axis), keepdims=keepdims))
+    axes = _axes(name, data, axis, keepdims)
+    return wrap(_on_host(host, data, axes, keepdims=keepdims))
 
 
 def any(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tensor:

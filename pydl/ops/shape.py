@@ -323,6 +323,9 @@ def stack(arrays: Sequence[Any], /, axis: int = 0) -> Tensor:
     )
 
 
+_MOST_PARTS = 2**20  # of an empty axis, which any number divides
+
+
 def split(x: Any, indices_or_sections: Any, /, axis: int = 0) -> list[Tensor]:
     """x cut along an axis: into so many equal parts, or at the given positions; views.
 
@@ -339,6 +342,8 @@ def split(x: Any, indices_or_sections: Any, /, axis: int = 0) -> list[Tensor]:
             raise ValueError(
                 f"split: axis {axis} of length {n} does not split into {parts} equal parts"
             )
+        if parts > max(n, _MOST_PARTS):
+            raise ValueError(f"split: at most {_MOST_PARTS} parts of an empty axis, got {parts}")
         cuts = [i * (n // parts) for i in range(1, parts)]
     else:
         cuts = [check.integer("split", "indices", i) for i in indices_or_sections]
