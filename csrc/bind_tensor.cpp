@@ -1,6 +1,6 @@
-// The short way for element-wise operators: from Tensors to a Tensor with its graph node in one
-// call. It writes the __slots__ of the Python classes Tensor and autograd.Node directly; what it
-// cannot do (promotion, other operands) it answers with None, and Python goes the long way.
+// The short way for operators: from Tensors to a Tensor with its graph node in one call. It writes
+// the __slots__ of the Python classes Tensor and autograd.Node directly; what it cannot do
+// (promotion, other operands) it answers with None, and Python goes the long way.
 #include "bind_elementwise.h"
 #include "bindings.h"
 // after Python.h
@@ -68,18 +68,24 @@ PyObject* kept_operand(PyObject* object, DType dtype) {
 template <int kInputs>
 struct Operator {
   const char* name;
-  const ElementwiseLoop* loops;
+  const ElementwiseLoop* loops;  // null: the matrix product
   bool takes_scalars, to_bool, differentiable, keeps_output;
   double cost;
   double params[kMaxParams];
   PyObject* call;     // the Python operation that nodes name
   PyObject* statics;  // its static arguments
 
+  py::object apply(const py::handle (&inputs)[kInputs]) const {
+    if constexpr (kInputs == 2)
+      if (!loops) return multiply_matrices(inputs[0], inputs[1]);
+    return run_elementwise<kInputs>(name, loops, takes_scalars, to_bool, cost, inputs, py::none(),
+                                    params);
+  }
+
   PyObject* run(PyObject* const* args) const {
     py::handle inputs[kInputs];
     for (int k = 0; k < kInputs; ++k) inputs[k] = unwrap(args[k]);
-    py::object y = run_elementwise<kInputs>(name, loops, takes_scalars, to_bool, cost, inputs,
-                                            py::none(), params);
+    py::object y = apply(inputs);
     if (y.is_none()) return y.release().ptr();
     bool record = differentiable && t_recording;
     if (record) {
@@ -184,6 +190,11 @@ void bind_tensor(py::module_& m) {
                               {},
                               call.ptr(),
                               statics.ptr()});
+  });
+  m.def("matmul_operator", [](py::object call) {
+    const py::dict statics;
+    return Operator<2>::make(
+        {"matmul", nullptr, false, false, true, false, 0, {}, call.ptr(), statics.ptr()});
   });
 }
 

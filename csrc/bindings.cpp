@@ -66,44 +66,48 @@ PyDataMem_Handler g_handler = {
     "pydl", 1, {nullptr, handler_malloc, handler_calloc, handler_realloc, handler_free}};
 PyObject* g_handler_capsule = nullptr;
 
+// act(a @ b + bias) of operands of one float dtype.
+py::object multiply(const View& a, const View& b, py::handle bias, int activation,
+                    py::handle params) {
+  View shape, y;
+  matmul_shape(a, b, shape);
+  const Epilogue epilogue =
+      epilogue_of("matmul", bias, a.dtype, shape.shape[shape.ndim - 1], activation, params);
+  py::object result = new_array(a.dtype, shape.ndim, shape.shape, y);
+  if (y.size() == 0) return result;
+  MaybeReleaseGil gil(double(y.size()) * double(a.shape[a.ndim - 1]));
+  if (shape.ndim == 2) {
+    matmul(a, b, y, false, epilogue);
+    return result;
+  }
+  // the operands with the batch axes of the result
+  const auto with_batch = [&](const View& v) {
+    View batch = v;
+    batch.ndim -= 2;
+    View full = broadcast_to(batch, shape.shape, shape.ndim - 2);
+    for (int i = v.ndim - 2; i < v.ndim; ++i) {
+      full.shape[full.ndim] = v.shape[i];
+      full.strides[full.ndim++] = v.strides[i];
+    }
+    return full;
+  };
+  matmul(with_batch(a), with_batch(b), y, false, epilogue);
+  return result;
+}
+
+bool read_factors(py::handle a_object, py::handle b_object, View& a, View& b) {
+  return to_view(a_object, a) && to_view(b_object, b) && is_float(a.dtype) && a.dtype == b.dtype;
+}
+
 void bind_matmul(py::module_& m) {
   // act(a @ b + bias): a (..., m, k), b (..., k, n), bias (n,), act the unary op of that index.
   m.def(
       "matmul",
       [](py::handle a_object, py::handle b_object, py::handle bias, int activation,
          py::handle params) -> py::object {
-        View a, b, y;
-        if (!to_view(a_object, a) || !to_view(b_object, b) || !is_float(a.dtype) ||
-            a.dtype != b.dtype)
-          return py::none();
-        View shape;
-        matmul_shape(a, b, shape);
-        const Epilogue epilogue =
-            epilogue_of("matmul", bias, a.dtype, shape.shape[shape.ndim - 1], activation, params);
-        py::object result = new_array(a.dtype, shape.ndim, shape.shape, y);
-        if (y.size() == 0) return result;
-        // the operands with the batch axes of the result
-        const auto with_batch = [&](const View& v) {
-          View full = v;
-          full.ndim = shape.ndim;
-          const View batch = [&] {
-            View w = v;
-            w.ndim -= 2;
-            return broadcast_to(w, shape.shape, shape.ndim - 2);
-          }();
-          for (int i = 0; i + 2 < shape.ndim; ++i) {
-            full.shape[i] = batch.shape[i];
-            full.strides[i] = batch.strides[i];
-          }
-          for (int i = 1; i <= 2; ++i) {
-            full.shape[shape.ndim - i] = v.shape[v.ndim - i];
-            full.strides[shape.ndim - i] = v.strides[v.ndim - i];
-          }
-          return full;
-        };
-        MaybeReleaseGil gil(double(y.size()) * double(a.shape[a.ndim - 1]));
-        matmul(with_batch(a), with_batch(b), y, false, epilogue);
-        return result;
+        View a, b;
+        if (!read_factors(a_object, b_object, a, b)) return py::none();
+        return multiply(a, b, bias, activation, params);
       },
       py::arg("a"), py::arg("b"), py::arg("bias") = py::none(), py::arg("activation") = -1,
       py::arg("params") = py::tuple());
@@ -150,6 +154,14 @@ void* import_numpy() {
 }
 
 }  // namespace
+
+py::object multiply_matrices(py::handle a_object, py::handle b_object) {
+  View a, b;
+  if (!read_factors(a_object, b_object, a, b) || a.ndim < 2 || b.ndim < 2 ||
+      (a.ndim > 2 && b.ndim == 2))
+    return py::none();
+  return multiply(a, b, py::none(), -1, py::none());
+}
 
 bool to_view(py::handle object, View& view) {
   if (!describe_array(object, view)) return false;

@@ -64,6 +64,10 @@ struct ArrayMemory {
 };
 ArrayMemory array_memory();
 
+// a @ b of arrays of one float dtype, two matrices or batches on either side. None for others, and
+// for a batch times a matrix, which Python makes one large product.
+pybind11::object multiply_matrices(pybind11::handle a, pybind11::handle b);
+
 // True where the memory of the two may overlap in another way than element on element.
 bool overlaps(const View& a, const View& b);
 

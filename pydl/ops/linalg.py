@@ -45,6 +45,9 @@ def _(g: Tensor, y: Any, a: Tensor, b: Tensor) -> Any:
     )
 
 
+_quick_matmul = _core.matmul_operator(_matmul)
+
+
 def _both(who: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     a, b = as_tensor(a, who), as_tensor(b, who)
     if a.dtype is b.dtype:
@@ -86,11 +89,10 @@ def matmul(a: Any, b: Any, /) -> Tensor:
     >>> pydl.matmul(pydl.tensor([[1.0, 2.0]]), pydl.tensor([[3.0], [4.0]]))
     Tensor([[11.]])
     """
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        left, right = a.data, b.data
-        if left.ndim == right.ndim == 2 and left.dtype is right.dtype and left.dtype in FLOATS:
-            return _matmul(a, b)  # the usual case; the kernel checks the inner sizes
-    elif is_sparse(a) or is_sparse(b):
+    y = _quick_matmul(a, b)
+    if y is not None:
+        return y
+    if is_sparse(a) or is_sparse(b):
         return _matmul_sparse(a, b)
     a, b = _both("matmul", a, b)
     if a.ndim == 0 or b.ndim == 0:
@@ -115,6 +117,9 @@ def matmul(a: Any, b: Any, /) -> Tensor:
         if a.ndim == 1 and b.ndim == 1
         else (squeeze(y, -2) if a.ndim == 1 else y)
     )
+
+
+matmul.operator = _quick_matmul  # type: ignore[attr-defined]
 
 
 # ---- activations fused into a product: ops whose gradient reads nothing but their output ---------
