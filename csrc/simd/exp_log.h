@@ -326,13 +326,13 @@ inline V log(V x) {
   return log_special(x, log_reduced(log_reduce_any(x)));
 }
 
-// Exact at powers of two. Error: 1.6, 1.4.
+// Exact at powers of two. Error: 1.9, 1.4.
 template <class V>
 inline V log2(V x) {
   return log_special(x, log2_reduced(log_reduce_any(x)));
 }
 
-// Error: 1.9, 1.7.
+// Error: 2, 1.7.
 template <class V>
 inline V log10(V x) {
   return log_special(x, log10_reduced(log_reduce_any(x)));

@@ -4,9 +4,9 @@
 //
 // One algorithm serves both types where not said otherwise, with its own polynomials. "Error: f, d"
 // is the largest one seen, in units of the last place of the exact result, the worse of with and
-// without FMA. For float (f) with FMA all 2^32 inputs were tried (docs/accuracy.md), pow on random
-// pairs; without FMA every 257th or 509th. For double (d) random numbers of all magnitudes were
-// tried against 80-bit arithmetic.
+// without FMA. For float (f) with FMA docs/accuracy.md says what was tried, mostly all 2^32 inputs;
+// without FMA every 257th or 509th. For double (d) random numbers of all magnitudes were tried
+// against 80-bit arithmetic.
 //
 // Special values are those of C99: inf, nan and the sign of zero. With subnormals flushed a
 // subnormal argument counts as zero and a subnormal result becomes zero; normal results are
