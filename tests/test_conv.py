@@ -720,6 +720,15 @@ def test_strides_beyond_the_image(stride: int) -> None:
         assert_near(t.grad.numpy().sum((1, 2)), np.ones((2, 4)), np.ones((2, 4)), 9)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("strides", [[9, 10], [1, 70], [40, 3]])
+def test_many_pixels_that_no_tap_meets(strides: list[int], groups: int) -> None:
+    r = rng(5)
+    x, w = r.standard_normal((2, 31, 72, 4)), r.standard_normal((3, 2, 4 // groups, 4))
+    for padding in ("same", "valid"):
+        check_conv(x, w, strides, [1, 1], padding)
+
+
 @pytest.mark.parametrize("pool", [pydl.max_pool, pydl.average_pool])
 def test_windows_larger_than_the_image(pool: Any) -> None:
     x = rng(4).standard_normal((2, 7, 6, 4))

@@ -22,6 +22,7 @@ constexpr ptrdiff_t kMostItems = 64;           // wanted
 constexpr ptrdiff_t kItemPixels = 192;         // of an item, so that its part of x stays in L2
 constexpr ptrdiff_t kShortRow = 16;            // pixels that cut badly into tiles
 constexpr ptrdiff_t kFrameBytes = 4 << 20;     // of framed images at a time: in L3
+constexpr double kMostWalks = 64;              // before those that meet no tap are left out
 constexpr ptrdiff_t kSegments = 16;            // of the pixels, in the gradient of a kernel
 constexpr ptrdiff_t kSegmentPixels = 256;      // at least, so that partial sums cost little
 constexpr ptrdiff_t kPartialBytes = 64 << 20;  // of partial sums
@@ -123,23 +124,39 @@ Axis gradient_axis(const ConvShape& s, int i, ptrdiff_t phase) {
   return a;
 }
 
-// The walks of a convolution (one) or of the gradient for its input (one for each phase).
-std::vector<std::array<Axis, kSpatialAxes>> walks_of(const ConvShape& s, bool gradient) {
-  if (!gradient) return {{forward_axis(s, 0), forward_axis(s, 1), forward_axis(s, 2)}};
-  std::vector<std::array<Axis, kSpatialAxes>> walks;
-  for (ptrdiff_t i = 0; i < std::min(s.stride[0], s.in[0]); ++i)
-    for (ptrdiff_t j = 0; j < std::min(s.stride[1], s.in[1]); ++j)
-      for (ptrdiff_t k = 0; k < std::min(s.stride[2], s.in[2]); ++k)
-        walks.push_back({gradient_axis(s, 0, i), gradient_axis(s, 1, j), gradient_axis(s, 2, k)});
+// The walks of a convolution (one) or of the gradient for its input (one for each phase). `whole`:
+// they reach every position of y; else those that meet no tap are left out, where y is 0.
+struct Walks {
+  std::vector<std::array<Axis, kSpatialAxes>> each;
+  bool whole = true;
+};
+
+Walks walks_of(const ConvShape& s, bool gradient) {
+  Walks walks;
+  if (!gradient) {
+    walks.each = {{forward_axis(s, 0), forward_axis(s, 1), forward_axis(s, 2)}};
+    return walks;
+  }
+  ptrdiff_t counts[kSpatialAxes];
+  for (int i = 0; i < kSpatialAxes; ++i) counts[i] = std::min(s.stride[i], s.in[i]);
+  walks.whole = double(counts[0]) * double(counts[1]) * double(counts[2]) <= kMostWalks;
+  std::vector<Axis> phases[kSpatialAxes];
+  for (int i = 0; i < kSpatialAxes; ++i)
+    for (ptrdiff_t phase = 0; phase < counts[i]; ++phase) {
+      const Axis a = gradient_axis(s, i, phase);
+      if (walks.whole || a.taps) phases[i].push_back(a);
+    }
+  for (const Axis& i : phases[0])
+    for (const Axis& j : phases[1])
+      for (const Axis& k : phases[2]) walks.each.push_back({i, j, k});
   return walks;
 }
 
 // Frames for the arrays that `walks` read.
-template <class Walks>
 Frames frames_of(const View& x, ptrdiff_t images, const ptrdiff_t* lengths, ptrdiff_t channels,
                  const Walks& walks) {
   ptrdiff_t first[kSpatialAxes] = {}, last[kSpatialAxes] = {};
-  for (const auto& axes : walks) {
+  for (const auto& axes : walks.each) {
     for (int i = 0; i < kSpatialAxes; ++i) {
       const Axis& a = axes[i];
       if (a.taps == 0 || a.count == 0) continue;
@@ -238,6 +255,14 @@ void launch_conv(ConvArgs& a, int type, ptrdiff_t groups) {
          total <= 2 * kSerialWork ? items : grain_of(total / double(items), items));
 }
 
+void set_zero(const View& y) {
+  static double zero = 0;
+  View x = y;
+  x.data = reinterpret_cast<char*>(&zero);
+  std::fill_n(x.strides, x.ndim, 0);
+  copy(x, y);
+}
+
 // y = conv(x), or dx = its gradient: `x` and `y` are what is read and written.
 void multiply(const ConvShape& s, bool gradient, const View& x, const View& w, const View& y,
               const Epilogue& epilogue) {
@@ -252,13 +277,14 @@ void multiply(const ConvShape& s, bool gradient, const View& x, const View& w, c
   const ptrdiff_t w_tap = in_group * s.filters, kc = gemm.blocks[type].kc;
   const ptrdiff_t w_row = gradient ? 1 : s.filters, w_col = gradient ? s.filters : 1;
 
-  const auto walks = walks_of(s, gradient);
+  const Walks walks = walks_of(s, gradient);
+  if (!walks.whole) set_zero(y);
   Frames frames = frames_of(x, s.images, x_lengths, x_channels, walks);
   const Steps y_steps(y_lengths, y_channels);
   const ptrdiff_t lanes = gemm.lanes[type], width = ceil_div(n, lanes) * lanes;
   std::vector<ptrdiff_t> panels_at;
   ptrdiff_t bytes = 0;
-  for (const auto& axes : walks) {
+  for (const auto& axes : walks.each) {
     panels_at.push_back(bytes);
     const ptrdiff_t taps = axes[0].taps * axes[1].taps * axes[2].taps;
     bytes += ceil_div(s.groups * taps * k * width * item, 64) * 64;
@@ -267,8 +293,8 @@ void multiply(const ConvShape& s, bool gradient, const View& x, const View& w, c
   for (ptrdiff_t image = 0; image < s.images; image += frames.pass) {
     const ptrdiff_t images = std::min(frames.pass, s.images - image);
     const char* from = frames.fill(image, images);
-    for (size_t i = 0; i < walks.size(); ++i) {
-      const auto& axes = walks[i];
+    for (size_t i = 0; i < walks.each.size(); ++i) {
+      const auto& axes = walks.each[i];
       ConvArgs a{};
       const Origin origin = set_walk(a, images, axes, frames.strides, y_steps.at);
       const ptrdiff_t taps = product(a.taps);
@@ -312,14 +338,6 @@ View matrix(const View& v, ptrdiff_t rows, ptrdiff_t cols, bool transposed = fal
   return m;
 }
 
-void set_zero(const View& y) {
-  static double zero = 0;
-  View x = y;
-  x.data = reinterpret_cast<char*>(&zero);
-  std::fill_n(x.strides, x.ndim, 0);
-  copy(x, y);
-}
-
 // Segments of the pixels of a pass, each of which sums into `partial_bytes`.
 ptrdiff_t segments_of(const ConvWalk& w, ptrdiff_t partial_bytes) {
   const ptrdiff_t by_memory = kPartialBytes / std::max<ptrdiff_t>(1, partial_bytes);
@@ -343,13 +361,14 @@ void combine(const View& dw, void* partials, ptrdiff_t segments, ptrdiff_t rows,
 void depthwise(const ConvShape& s, bool gradient, const View& x, const View& w, const View& y) {
   if (y.size() == 0) return;
   const ptrdiff_t item = item_size(y.dtype);
-  const auto walks = walks_of(s, gradient);
+  const Walks walks = walks_of(s, gradient);
+  if (!walks.whole) set_zero(y);
   Frames frames = frames_of(x, s.images, gradient ? s.out : s.in, s.channels, walks);
   const Steps y_steps(gradient ? s.in : s.out, s.channels), w_steps(s.kernel, s.channels);
   for (ptrdiff_t image = 0; image < s.images; image += frames.pass) {
     const ptrdiff_t images = std::min(frames.pass, s.images - image);
     const char* from = frames.fill(image, images);
-    for (const auto& axes : walks) {
+    for (const auto& axes : walks.each) {
       DepthwiseArgs a{};
       const Origin origin = set_walk(a, images, axes, frames.strides, y_steps.at);
       ptrdiff_t w_origin = 0;
@@ -396,7 +415,7 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
   }
   const GemmKernels& gemm = kernels().gemm;
   const int type = float_index(dw.dtype);
-  const auto walks = walks_of(s, false);
+  const Walks walks = walks_of(s, false);
   Frames frames = frames_of(x, s.images, s.in, s.channels, walks);
   const Steps g_steps(s.out, s.filters);
   std::optional<Scratch<char>> partials;
@@ -406,9 +425,9 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
   for (ptrdiff_t image = 0; image < s.images; image += frames.pass) {
     const ptrdiff_t images = std::min(frames.pass, s.images - image);
     const char* from = frames.fill(image, images);
-    const Origin origin = set_walk(a, images, walks[0], frames.strides, g_steps.at);
+    const Origin origin = set_walk(a, images, walks.each[0], frames.strides, g_steps.at);
     a.k = s.channels / s.groups, a.n = s.filters / s.groups, a.groups = s.groups;
-    if (walks[0][2].tap_x == 1 && s.groups == 1) a.k *= a.taps[2], a.taps[2] = 1;
+    if (walks.each[0][2].tap_x == 1 && s.groups == 1) a.k *= a.taps[2], a.taps[2] = 1;
     a.transposed = s.groups == 1 && a.n <= gemm.lanes[type] && a.k % gemm.lanes[type] == 0;
     if (image == 0) {
       a.segments = segments_of(a, dw.size() * item);
@@ -455,7 +474,7 @@ void depthwise_conv_kernel_grad(const ConvShape& s, const View& x, const View& g
   if (dw.size() == 0) return;
   const ptrdiff_t item = item_size(dw.dtype);
   if (g.size() == 0) return set_zero(dw);
-  const auto walks = walks_of(s, false);
+  const Walks walks = walks_of(s, false);
   Frames frames = frames_of(x, s.images, s.in, s.channels, walks);
   const Steps g_steps(s.out, s.channels);
   std::optional<Scratch<char>> partials;
@@ -463,7 +482,7 @@ void depthwise_conv_kernel_grad(const ConvShape& s, const View& x, const View& g
   for (ptrdiff_t image = 0; image < s.images; image += frames.pass) {
     const ptrdiff_t images = std::min(frames.pass, s.images - image);
     const char* from = frames.fill(image, images);
-    const Origin origin = set_walk(a, images, walks[0], frames.strides, g_steps.at);
+    const Origin origin = set_walk(a, images, walks.each[0], frames.strides, g_steps.at);
     if (image == 0) {
       a.segments = segments_of(a, dw.size() * item);
       partials.emplace((a.segments - 1) * dw.size() * item);

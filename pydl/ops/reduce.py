@@ -94,7 +94,7 @@ def _accumulate(
         wide = np.dtype(np.uint64 if x.dtype.kind == "u" else np.int64)
     else:
         wide = x.dtype
-    return _on_host(host, x, axes, dtype=wide, keepdims=keepdims)
+    return _on_host(host, x, axes, dtype=wide, keepdims=bool(keepdims))
 
 
 def _stretch(g: Tensor, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
@@ -218,7 +218,7 @@ def _extreme(name: str, host: Any, x: np.ndarray, axis: Any, keepdims: bool) -> 
     axes = _axes(name, x, axis, keepdims)
     _nonempty(name, x, axes)
     y = getattr(_core, name)(x, axes, keepdims)
-    return _on_host(host, x, axes, keepdims=keepdims) if y is None else y
+    return _on_host(host, x, axes, keepdims=bool(keepdims)) if y is None else y
 
 
 def _to_first(position: Any, g: Tensor, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
@@ -275,7 +275,7 @@ def _position(name: str, host: Any, x: Any, axis: int | None, keepdims: bool) ->
     _nonempty(name, data, axes)
     y = getattr(_core, name)(data, axes, keepdims)
     if y is None:
-        y = _on_host(host, data, axis, keepdims=keepdims)
+        y = _on_host(host, data, axis, keepdims=bool(keepdims))
     return wrap(y)
 
 
@@ -444,7 +444,7 @@ def _(g: Tensor, y: Any, x: Tensor, axis: Any, dtype: Any, include_initial: bool
 def _truth(name: str, host: Any, x: Any, axis: Any, keepdims: bool) -> Tensor:
     data = to_array(x, None, name)
     axes = _axes(name, data, axis, keepdims)
-    return wrap(_on_host(host, data, axes, keepdims=keepdims))
+    return wrap(_on_host(host, data, axes, keepdims=bool(keepdims)))
 
 
 def any(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tensor:
