@@ -50,56 +50,85 @@ inline void copy_run(T* to, const T* from, ptrdiff_t n) {
   }
 }
 
-constexpr int kQuadBytes = 16;  // the unit of transposition
-template <class T>
-constexpr int kQuad = kQuadBytes / sizeof(T);
+// Lane l of a with its bit W set, and lane l - W of b, change places.
+template <int W, class V, int... I>
+inline void exchange(V& a, V& b, Lanes<I...>) {
+  constexpr int N = sizeof...(I);
+  const V low = shuffle<(I & W ? N + I - W : I)...>(a, b);
+  b = shuffle<(I & W ? N + I : I + W)...>(a, b);
+  a = low;
+}
 
-// to[i * to_row + j] = from[j * from_row + i] for i, j < kQuad.
-template <class T>
-inline void transpose_quad(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row) {
-  typedef T Quad __attribute__((vector_size(kQuadBytes)));
-  Quad r[kQuad<T>];
-#pragma GCC unroll 4
-  for (int i = 0; i < kQuad<T>; ++i) __builtin_memcpy(&r[i], from + i * from_row, kQuadBytes);
-  if constexpr (kQuad<T> == 2) {
-    const Quad low = shuffle<0, 2>(r[0], r[1]);
-    r[1] = shuffle<1, 3>(r[0], r[1]);
-    r[0] = low;
-  } else {
-    const Quad low01 = shuffle<0, 4, 1, 5>(r[0], r[1]), high01 = shuffle<2, 6, 3, 7>(r[0], r[1]);
-    const Quad low23 = shuffle<0, 4, 1, 5>(r[2], r[3]), high23 = shuffle<2, 6, 3, 7>(r[2], r[3]);
-    r[0] = shuffle<0, 1, 4, 5>(low01, low23);
-    r[1] = shuffle<2, 3, 6, 7>(low01, low23);
-    r[2] = shuffle<0, 1, 4, 5>(high01, high23);
-    r[3] = shuffle<2, 3, 6, 7>(high01, high23);
+// Lane j of r[i] and lane i of r[j] change places.
+template <int W = 1, class V, int N>
+inline void transpose(V (&r)[N]) {
+  if constexpr (W < N) {
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i)
+      if (!(i & W)) exchange<W>(r[i], r[i + W], typename LanesUpTo<N>::Type{});
+    transpose<2 * W>(r);
   }
-#pragma GCC unroll 4
-  for (int i = 0; i < kQuad<T>; ++i) __builtin_memcpy(to + i * to_row, &r[i], kQuadBytes);
+}
+
+// The vectors V at from, from + stride, ..., as many as they have lanes, transposed.
+template <class V, class T>
+struct Transposed {
+  static constexpr int kSide = sizeof(V) / sizeof(T);
+  V row[kSide];
+  Transposed(const T* from, ptrdiff_t stride) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kSide; ++i) __builtin_memcpy(&row[i], from + i * stride, sizeof(V));
+    transpose(row);
+  }
+};
+
+// to[i * to_row + j] = from[i + j * from_col] for i < done rows, j < done columns: squares of V.
+// The next columns are fetched meanwhile, as the processor follows no strides of pages.
+template <class V, class T>
+void transpose_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_col, ptrdiff_t rows,
+                     ptrdiff_t cols, ptrdiff_t& done_rows, ptrdiff_t& done_cols) {
+  constexpr ptrdiff_t kSide = sizeof(V) / sizeof(T);
+  done_rows = rows / kSide * kSide;
+  for (; done_cols + kSide <= cols; done_cols += kSide) {
+    for (ptrdiff_t i = 0; i < done_rows; i += kSide) {
+      const T* at = from + i + done_cols * from_col;
+      const Transposed<V, T> square(at, from_col);
+#pragma GCC unroll 16
+      for (int q = 0; q < kSide; ++q) {
+        __builtin_prefetch(at + (kSide + q) * from_col);
+        __builtin_memcpy(to + (i + q) * to_row + done_cols, &square.row[q], sizeof(V));
+      }
+    }
+  }
+}
+
+template <class T>
+[[gnu::noinline]] void copy_any(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
+                                ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
+  ptrdiff_t done_rows = 0, done_cols = 0;  // by transposition
+  if (from_col == 1) {
+    for (ptrdiff_t i = 0; i < rows; ++i) copy_run(to + i * to_row, from + i * from_row, cols);
+    return;
+  } else if (from_row == 1) {
+    typedef T Quad __attribute__((vector_size(16)));
+    if (rows % kLanes<T> == 0)
+      transpose_block<Vec<T>>(to, to_row, from, from_col, rows, cols, done_rows, done_cols);
+    transpose_block<Quad>(to, to_row, from, from_col, rows, cols, done_rows, done_cols);
+  }
+  for (ptrdiff_t i = 0; i < rows; ++i)
+    for (ptrdiff_t j = i < done_rows ? done_cols : 0; j < cols; ++j)
+      to[i * to_row + j] = from[i * from_row + j * from_col];
 }
 
 // to[i * to_row + j] = from[i * from_row + j * from_col] for i < rows, j < cols.
 template <class T>
-void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row, ptrdiff_t from_col,
-                ptrdiff_t rows, ptrdiff_t cols) {
-  ptrdiff_t quad_rows = 0, quad_cols = 0;                   // done by transposition
-  if (from_col == 1 && cols == kMainVectors * kLanes<T>) {  // rows of a panel
-    for (ptrdiff_t i = 0; i < rows; ++i, to += to_row, from += from_row)
+inline void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
+                       ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
+  if (from_col != 1 || cols != kMainVectors * kLanes<T>)
+    return copy_any(to, to_row, from, from_row, from_col, rows, cols);
+  for (ptrdiff_t i = 0; i < rows; ++i, to += to_row, from += from_row)  // of a panel
 #pragma GCC unroll 4
-      for (int v = 0; v < kMainVectors; ++v) store(to + v * kLanes<T>, load(from + v * kLanes<T>));
-    return;
-  } else if (from_col == 1) {
-    for (ptrdiff_t i = 0; i < rows; ++i) copy_run(to + i * to_row, from + i * from_row, cols);
-    return;
-  } else if (from_row == 1) {
-    quad_rows = rows / kQuad<T> * kQuad<T>;
-    quad_cols = cols / kQuad<T> * kQuad<T>;
-    for (ptrdiff_t j = 0; j < quad_cols; j += kQuad<T>)
-      for (ptrdiff_t i = 0; i < quad_rows; i += kQuad<T>)
-        transpose_quad(to + i * to_row + j, to_row, from + i + j * from_col, from_col);
-  }
-  for (ptrdiff_t i = 0; i < rows; ++i)
-    for (ptrdiff_t j = i < quad_rows ? quad_cols : 0; j < cols; ++j)
-      to[i * to_row + j] = from[i * from_row + j * from_col];
+    for (int v = 0; v < kMainVectors; ++v) store(to + v * kLanes<T>, load(from + v * kLanes<T>));
 }
 
 // k rows of n columns of B into rows [first, first + k) of panels of `panel` columns, total x panel
@@ -257,6 +286,25 @@ void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T
   for (ptrdiff_t j = 0; bias && j < n; j += kLanes<T>) store(c + j, load(c + j) + load(bias + j));
 }
 
+// The same where B has contiguous columns; k is whole vectors. No bias.
+template <class T>
+void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
+                             ptrdiff_t b_col, T* c, bool accumulate) {
+  constexpr ptrdiff_t kGroup = 2 * kLanes<T>;  // chains side by side
+  for (ptrdiff_t group = 0; group < n; group += kGroup) {
+    for (ptrdiff_t p = 0; p < k; p += kLanes<T>) {
+      for (ptrdiff_t j = group; j < min(n, group + kGroup); j += kLanes<T>) {
+        const Transposed<Vec<T>, T> square(b + j * b_col + p, b_col);
+        Vec<T> acc = p > 0 || accumulate ? load(c + j) : Vec<T>{};
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes<T>; ++i)
+          acc = fma(broadcast(a[(p + i) * a_col]), square.row[i], acc);
+        store(c + j, acc);
+      }
+    }
+  }
+}
+
 // m rows of columns [j, end) of one product, k steps starting with `first`; c and bias are those of
 // column 0, a is that of step `first`.
 template <class T>
@@ -267,6 +315,10 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
     const ptrdiff_t n = (end - j) / kLanes<T> * kLanes<T>;
     multiply_row(n, k, a, g.a_col, b + first * g.b_row + j, g.b_row, c + j, bias ? bias + j : bias,
                  accumulate);
+    j += n;
+  } else if (m == 1 && g.b_row == 1 && !bias && k % kLanes<T> == 0 && k > 0) {
+    const ptrdiff_t n = (end - j) / kLanes<T> * kLanes<T>;
+    multiply_row_transposed(n, k, a, g.a_col, b + first + j * g.b_col, g.b_col, c + j, accumulate);
     j += n;
   }
   alignas(64) T packed[kGemmStackBytes / sizeof(T)];
@@ -360,67 +412,91 @@ void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 
 // ---- n == 1 ------------------------------------------------------------------------------------
 
-// sum_k a[k] x[k] over virtual lanes: lane l adds the products of k = l, l + LANES, ... as one FMA
-// chain, then halves are added until one lane is left. x is padded with zeros to whole lanes.
+// y[r] = sum_k a[r,k] x[k] for the rows there are of as many as lanes, over virtual lanes: lane l
+// adds the products of k = l, l + LANES, ... as one FMA chain, then halves are added until one is
+// left. x is padded with zeros.
 template <class T, int LANES>
-T dot(ptrdiff_t k, const T* a, const T* x) {
+void dot_rows(ptrdiff_t rows, ptrdiff_t k, const T* a, ptrdiff_t a_row, const T* x, T* y) {
   constexpr int V = int(kLanes<T>), NV = LANES / V;
-  Vec<T> acc[NV] = {};
-  for (; k >= LANES; k -= LANES, a += LANES, x += LANES)
-    for_each_vector<1, NV>(
-        [&](int, int v) { acc[v] = fma(load(a + v * V), load(x + v * V), acc[v]); });
-  alignas(64) T lane[LANES] = {};
-  if (k > 0) {
-    copy_run(lane, a, k);
-    for_each_vector<1, NV>(
-        [&](int, int v) { acc[v] = fma(load(lane + v * V), load(x + v * V), acc[v]); });
-  }
+  alignas(64) T lanes[V * V];  // V of each row
+  for (ptrdiff_t r = 0; r < rows; ++r, a += a_row) {
+    Vec<T> acc[NV] = {};
+    ptrdiff_t p = 0;
+    for (; p + LANES <= k; p += LANES)
+      for_each_vector<1, NV>(
+          [&](int, int v) { acc[v] = fma(load(a + p + v * V), load(x + p + v * V), acc[v]); });
+    if (p < k)
+      for_each_vector<1, NV>([&](int, int v) {
+        const ptrdiff_t left = k - p - v * V;
+        const Vec<T> part = load_partial(a + p + v * V, left < 0 ? 0 : min<ptrdiff_t>(left, V));
+        acc[v] = fma(part, load(x + p + v * V), acc[v]);
+      });
 #pragma GCC unroll 8
-  for (int half = NV / 2; half > 0; half /= 2)
+    for (int half = NV / 2; half > 0; half /= 2)
 #pragma GCC unroll 16
-    for (int v = 0; v < half; ++v) acc[v] += acc[v + half];
-  store(lane, acc[0]);
+      for (int v = 0; v < half; ++v) acc[v] += acc[v + half];
+    store(lanes + r * V, acc[0]);
+  }
+  Transposed<Vec<T>, T> lane(lanes, V);
 #pragma GCC unroll 8
   for (int half = V / 2; half > 0; half /= 2)
 #pragma GCC unroll 16
-    for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-  return lane[0];
+    for (int l = 0; l < half; ++l) lane.row[l] += lane.row[l + half];
+  store(y, lane.row[0]);
+}
+
+// The same where a[r,k] lies at a[k * a_col + r], up to four vectors of rows: the lanes are rows of
+// vectors in `lane`.
+template <class T>
+void dot_columns(ptrdiff_t rows, ptrdiff_t k, ptrdiff_t lanes, const T* a, ptrdiff_t a_col,
+                 const T* x, T* lane) {
+  constexpr ptrdiff_t V = kLanes<T>;
+  const ptrdiff_t width = padded<T>(rows);
+  for (ptrdiff_t p = 0; p < k || p < lanes || p % lanes; ++p, a += a_col)
+    for (ptrdiff_t j = 0; j < rows; j += V) {
+      T* sum = lane + p % lanes * width + j;
+      const Vec<T> y = p < k ? load_partial(a + j, min(rows - j, V)) : Vec<T>{};
+      store(sum, fma(y, broadcast(x[p]), p < lanes ? Vec<T>{} : load(sum)));
+    }
+  for (ptrdiff_t half = lanes / 2 * width; half >= width; half /= 2)
+    for (ptrdiff_t j = 0; j < half; j += V) store(lane + j, load(lane + j) + load(lane + half + j));
 }
 
 template <class T>
 void rows(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   constexpr int kMost = 256 / sizeof(T);  // virtual lanes
+  constexpr ptrdiff_t kGroup = 4 * kLanes<T>;
   const auto& g = *static_cast<const GemmArgs*>(args);
-  alignas(64) T x[kGemmSegment];
-  alignas(64) T copied[kQuad<T> * kGemmSegment];  // rows of a that are not contiguous along k
-  ptrdiff_t ready = -1;                           // segment whose x is in place
+  alignas(64) T x[kGemmSegment], copied[kGemmSegment], y[kMost * kGroup];
+  ptrdiff_t ready = -1;  // segment whose x is in place
   for (ptrdiff_t t = begin, group; t < end; t += group) {
     const ptrdiff_t s = t / g.m, i = t % g.m, from = s * kGemmSegment;
     const ptrdiff_t k = min<ptrdiff_t>(kGemmSegment, g.k - from);
-    group = min<ptrdiff_t>(g.m - i, end - t);
     if (s != ready) {
       copy_block(x, 0, static_cast<const T*>(g.b) + from * g.b_row, 0, g.b_row, 1, k);
-      for (ptrdiff_t pad = k; pad % kMost; ++pad) x[pad] = 0;
+      for (ptrdiff_t pad = k; pad % kMost || pad == 0; ++pad) x[pad] = 0;
       ready = s;
     }
     const T* a = static_cast<const T*>(g.a) + i * g.a_row + from * g.a_col;
-    ptrdiff_t a_row = g.a_row;
-    if (g.a_col != 1) {
-      group = min<ptrdiff_t>(group, kQuad<T>);
-      copy_block(copied, kGemmSegment, a, g.a_row, g.a_col, group, k);
-      a = copied;
-      a_row = kGemmSegment;
+    group = min<ptrdiff_t>(g.m - i, end - t);
+    const int lanes = k <= kMost / 4 ? kMost / 4 : k <= kMost / 2 ? kMost / 2 : kMost;
+    if (g.a_col != 1 && g.a_row == 1) {
+      group = min<ptrdiff_t>(group, kGroup);
+      dot_columns(group, k, lanes, a, g.a_col, x, y);
+    } else {
+      group = min<ptrdiff_t>(group, g.a_col == 1 ? kLanes<T> : 1);
+      if (g.a_col != 1) copy_block(copied, 0, a, 0, g.a_col, 1, k), a = copied;
+      const auto sum = lanes == kMost       ? dot_rows<T, kMost>
+                       : lanes == kMost / 2 ? dot_rows<T, kMost / 2>
+                                            : dot_rows<T, kMost / 4>;
+      sum(group, k, a, g.a_row, x, y);
     }
     ptrdiff_t c_row;
     T* c = part<T>(g, s, i, &c_row);
-    const auto sum = k <= kMost / 4   ? dot<T, kMost / 4>
-                     : k <= kMost / 2 ? dot<T, kMost / 2>
-                                      : dot<T, kMost>;
     for (ptrdiff_t r = 0; r < group; ++r) {
-      T y = sum(k, a + r * a_row, x);
-      if (s == 0 && g.accumulate) y += c[r * c_row];
-      if (g.bias && g.segments == 1) y += *static_cast<const T*>(g.bias);
-      c[r * c_row] = y;
+      if (s == 0 && g.accumulate) y[r] += c[r * c_row];
+      if (g.bias && g.segments == 1) y[r] += *static_cast<const T*>(g.bias);
+      c[r * c_row] = y[r];
     }
     if (g.segments == 1) activate(g, c, c_row, group, 1);
   }

@@ -8,7 +8,7 @@ namespace pydl {
 constexpr ptrdiff_t kGemmSegment = 4096;          // longest FMA chain, in steps of k
 constexpr ptrdiff_t kGemmStackBytes = 32 * 1024;  // for panels that `tiles` packs; as large as L1
 constexpr ptrdiff_t kGemmPackPanels = 4;          // of B in one item of `pack`
-constexpr ptrdiff_t kGemmCopyRows = 16;           // of A in one item of `pack`
+constexpr ptrdiff_t kGemmCopyRows = 64;           // of A in one item of `pack`
 constexpr int kGemmBatchAxes = 4;                 // axes of a batch in one launch, after merging
 
 // Block sizes of one dtype, in elements of the axis they cut.

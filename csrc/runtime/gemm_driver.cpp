@@ -69,14 +69,19 @@ void straight(Gemm& g) {
 void packed(const Gemm& g) {
   const GemmBlocks& blocks = g.kernels.blocks[g.type];
   const ptrdiff_t nr = blocks.nr, line = ptrdiff_t(kAlignment) / g.item;
-  const bool copy_a = g.a_col != 1 || (g.crowded(g.a_row) && g.a_row > blocks.kc);
+  // Rows of A^T are read well enough a part at a time where they are few, or near.
+  const bool near = g.a_row == 1 && (g.k <= 128 || g.m * g.k * g.item <= 2 << 20);
+  const bool copy_a = g.a_col != 1 ? !near : g.crowded(g.a_row) && g.a_row > blocks.kc;
   const ptrdiff_t a_copy_row = (ceil_div(g.k, line) | 1) * line;  // an odd number of cache lines
   const auto pass = [](ptrdiff_t length, ptrdiff_t most) {        // of passes of about one length
     return ceil_div(length, ceil_div(length, std::max<ptrdiff_t>(most, 1)));
   };
   const ptrdiff_t cols = ceil_div(pass(g.n, std::max(nr, kPackedBytes / (g.k * g.item))), nr) * nr;
   const ptrdiff_t rows =
-      copy_a ? pass(g.m, std::max(blocks.mc, kPackedBytes / (a_copy_row * g.item))) : g.m;
+      copy_a ? ceil_div(pass(g.m, std::max(blocks.mc, kPackedBytes / (a_copy_row * g.item))),
+                        kGemmCopyRows) *
+                   kGemmCopyRows
+             : g.m;
   Scratch<char> panels(cols * g.k * g.item), copy(copy_a ? rows * a_copy_row * g.item : 0);
   for (ptrdiff_t j = 0; j < g.n; j += cols) {
     for (ptrdiff_t i = 0; i < g.m; i += rows) {
