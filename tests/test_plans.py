@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -382,11 +381,14 @@ def test_interrupt() -> None:
     main = threading.main_thread().ident
     assert main is not None
     timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
-    start = time.perf_counter()
+    # the parent may have had it ignored, as shells do for jobs in the background
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(x, y, epochs=100000, batch_size=1, verbose=0)
-    assert time.perf_counter() - start < 30
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, epochs=500, batch_size=1, verbose=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not pydl._core.recording_plan()
     model.fit(x, y, epochs=1, verbose=0)
 
