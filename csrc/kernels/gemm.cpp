@@ -235,7 +235,8 @@ void multiply_panel(const GemmPanel& g) {
   const ptrdiff_t width = padded<T>(g.cols), nv = width / kLanes<T>;
   const ptrdiff_t strips = ceil_div(g.m, kTileRows[nv]);
   const ptrdiff_t low = g.m / strips, higher = g.m % strips;  // `higher` strips of low + 1 rows
-  const bool ragged = g.cols < width;  // the last vector goes through a tile on the stack
+  // The last vector, and what is stored transposed, goes through a tile on the stack.
+  const bool ragged = g.cols < width || g.c_col != 1;
   constexpr ptrdiff_t kWidest = kMaxVectors * kLanes<T>;
   alignas(64) T edge[kMaxRows * kWidest], edge_bias[kWidest];
   const T *a = static_cast<const T*>(g.a), *bias = static_cast<const T*>(g.bias);
@@ -254,10 +255,12 @@ void multiply_panel(const GemmPanel& g) {
     if (!ragged) {
       multiply(g, a, c, g.c_row, bias);
     } else {
-      for (ptrdiff_t i = 0; g.accumulate && i < mr; ++i)
-        copy_run(edge + i * width, c + i * g.c_row, g.cols);
+      if (g.accumulate) copy_block(edge, width, c, g.c_row, g.c_col, mr, g.cols);
       multiply(g, a, edge, width, bias);
-      for (ptrdiff_t i = 0; i < mr; ++i) copy_run(c + i * g.c_row, edge + i * width, g.cols);
+      if (g.c_col == 1)
+        copy_block(c, g.c_row, edge, width, 1, mr, g.cols);
+      else
+        copy_block(c, g.c_col, edge, 1, width, g.cols, mr);
     }
     a += mr * g.a_row;
     c += mr * g.c_row;
@@ -325,14 +328,21 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
   const ptrdiff_t step = g.panel * (g.stack_panels > 0 ? g.stack_panels : 1);
   const ptrdiff_t most = g.b_packed ? kBlocks<T>.kc : kGemmStackBytes / ptrdiff_t(sizeof(T)) / step;
   const ptrdiff_t kc = ceil_div(k, ceil_div(k + !k, most));
+  // Rows of B after which a last vector can be read in place, as it ends before B does.
+  const ptrdiff_t over = padded<T>(g.n) - g.n;
+  const ptrdiff_t inside = g.b_col == 1 && g.b_row > 0 ? g.k - ceil_div(over, g.b_row) - first
+                           : over                      ? 0
+                                                       : k;
   ptrdiff_t p = 0;
   do {
-    const ptrdiff_t steps = min<ptrdiff_t>(kc, k - p);
+    ptrdiff_t steps = min<ptrdiff_t>(kc, k - p);
+    if (!g.b_packed && g.stack_panels == 0 && p < inside) steps = min(steps, inside - p);
     const T* last_bias = p + steps == k ? bias : nullptr;
     for (ptrdiff_t group = j; group < end; group += step) {
       const ptrdiff_t n = min<ptrdiff_t>(step, end - group);
       const T* from = b + (first + p) * g.b_row + group * g.b_col;
-      const bool pack = !g.b_packed && (g.stack_panels > 0 || n % kLanes<T>);
+      const bool pack =
+          !g.b_packed && (g.stack_panels > 0 || (n % kLanes<T> && p + steps > inside));
       if (pack) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n, steps);
       for (ptrdiff_t at = group; at < group + n; at += g.panel) {
         const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
@@ -349,8 +359,9 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
                            .b = from,
                            .b_row = pack || g.b_packed ? width : g.b_row,
                            .b_offsets = nullptr,
-                           .c = c + at,
+                           .c = c + at * g.c_col,
                            .c_row = c_row,
+                           .c_col = g.c_col,
                            .bias = last_bias ? last_bias + at : nullptr,
                            .accumulate = p > 0 || accumulate});
       }

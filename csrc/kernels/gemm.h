@@ -31,8 +31,9 @@ struct GemmPanel {
   const ptrdiff_t* b_offsets;  // where the rows of each tap start; null: one below the other
   void* c;
   ptrdiff_t c_row;
-  const void* bias;  // or null
-  bool accumulate;
+  ptrdiff_t c_col = 1;         // else c_row is 1 and c the transpose of an array
+  const void* bias = nullptr;  // or null
+  bool accumulate = false;
 };
 using GemmPanelFn = void (*)(const GemmPanel&);
 
@@ -50,7 +51,7 @@ struct GemmArgs {
   void* a_copy;    // for `pack`: m x a_copy_row, unit stride along k, or null
   void* b_panels;  // for `pack`
   ptrdiff_t m, n, k;
-  ptrdiff_t a_row, a_col, b_row, b_col, c_row;  // strides; c has unit stride along n
+  ptrdiff_t a_row, a_col, b_row, b_col, c_row, c_col;  // strides; c_col is 1, or c_row
   ptrdiff_t a_copy_row, partial_row, partial_size;
   ptrdiff_t row_blocks, col_blocks, segments;
   ptrdiff_t panel;         // columns of a panel of B, whole vectors

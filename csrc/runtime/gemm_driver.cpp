@@ -14,6 +14,7 @@ namespace {
 // Multiply-adds: one thread does kSerialWork before a second one has woken up.
 constexpr double kSerialWork = 2.6e5;
 constexpr double kItemWork = 1e6;              // of one item, where there is enough for several
+constexpr ptrdiff_t kNarrow = 16;              // columns
 constexpr ptrdiff_t kMostItems = 64;           // of one product
 constexpr ptrdiff_t kPackedRows = 288;         // rows that pay for packing B in a launch of its own
 constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of B packed, and of A copied, at a time: in L3
@@ -51,6 +52,17 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
   const double grain = kSerialWork / 2 * double(blocks) / std::max(work, 1.0);
   launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items,
          serial ? items : std::max<ptrdiff_t>(1, ptrdiff_t(std::min(grain, double(items)))));
+}
+
+// C^T = B^T A^T, where a narrow product would leave the lanes of a tile empty and A^T has
+// contiguous rows. An element's chain is the same.
+void transpose(Gemm& g) {
+  std::swap(g.a, g.b);
+  std::swap(g.m, g.n);
+  std::swap(g.a_row, g.b_col);
+  std::swap(g.a_col, g.b_row);
+  std::swap(g.c_row, g.c_col);
+  std::swap(g.batch_a, g.batch_b);
 }
 
 // No allocation: B is read in place, or packed by each block on its stack.
@@ -110,6 +122,9 @@ void packed(const Gemm& g) {
 }
 
 void run(Gemm& g) {
+  if (1 < g.n && g.n < kNarrow && g.n % g.kernels.lanes[g.type] && g.m > 2 * g.n && g.a_row == 1 &&
+      g.a_col != 1 && g.segments == 1 && !g.bias && !g.activation)
+    transpose(g);
   if (g.n == 1)
     launch(g.kernels.rows[g.type], static_cast<const GemmArgs&>(g), g.m * g.segments,
            std::max<ptrdiff_t>(8, ptrdiff_t(kSerialWork) / (std::min(g.k, kGemmSegment) + 64)));
@@ -151,7 +166,7 @@ void matmul(const View& a, const View& b, const View& c, bool accumulate,
   g.a = a.data, g.b = b.data, g.c = c.data;
   g.m = c.shape[row], g.n = c.shape[col], g.k = a.shape[col];
   g.a_row = a.strides[row], g.a_col = a.strides[col];
-  g.b_row = b.strides[row], g.b_col = b.strides[col], g.c_row = c.strides[row];
+  g.b_row = b.strides[row], g.b_col = b.strides[col], g.c_row = c.strides[row], g.c_col = 1;
   g.segments = std::max<ptrdiff_t>(1, ceil_div(g.k, kGemmSegment));
   g.accumulate = accumulate;
   g.bias = epilogue.bias;
