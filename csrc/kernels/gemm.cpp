@@ -126,9 +126,13 @@ inline void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_ro
                        ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
   if (from_col != 1 || cols != kMainVectors * kLanes<T>)
     return copy_any(to, to_row, from, from_row, from_col, rows, cols);
-  for (ptrdiff_t i = 0; i < rows; ++i, to += to_row, from += from_row)  // of a panel
+  // A row of a panel; the block below it, which follows, is fetched meanwhile.
+  for (ptrdiff_t i = 0; i < rows; ++i, to += to_row, from += from_row)
 #pragma GCC unroll 4
-    for (int v = 0; v < kMainVectors; ++v) store(to + v * kLanes<T>, load(from + v * kLanes<T>));
+    for (int v = 0; v < kMainVectors; ++v) {
+      __builtin_prefetch(from + rows * from_row + v * kLanes<T>);
+      store(to + v * kLanes<T>, load(from + v * kLanes<T>));
+    }
 }
 
 // k rows of n columns of B into rows [first, first + k) of panels of `panel` columns, total x panel
@@ -463,9 +467,9 @@ void dot_columns(ptrdiff_t rows, ptrdiff_t k, ptrdiff_t lanes, const T* a, ptrdi
                  const T* x, T* lane) {
   constexpr ptrdiff_t V = kLanes<T>;
   const ptrdiff_t width = padded<T>(rows);
-  for (ptrdiff_t p = 0; p < k || p < lanes || p % lanes; ++p, a += a_col)
+  for (ptrdiff_t p = 0; p < k || p < lanes || p & (lanes - 1); ++p, a += a_col)
     for (ptrdiff_t j = 0; j < rows; j += V) {
-      T* sum = lane + p % lanes * width + j;
+      T* sum = lane + (p & (lanes - 1)) * width + j;
       const Vec<T> y = p < k ? load_partial(a + j, min(rows - j, V)) : Vec<T>{};
       store(sum, fma(y, broadcast(x[p]), p < lanes ? Vec<T>{} : load(sum)));
     }

@@ -31,9 +31,9 @@ struct Gemm : GemmArgs {
   void advance(P*& p, ptrdiff_t elements) const {
     p = const_cast<char*>(static_cast<const char*>(p)) + elements * item;
   }
-  // Rows a multiple of 1 KiB apart fall into few cache sets.
-  bool crowded(ptrdiff_t stride) const { return stride * item % 1024 == 0; }
-  bool worth_packing() const { return m >= kPackedRows && n >= 48 && k > 0 && batch_axes == 0; }
+  bool worth_packing() const {
+    return m >= kPackedRows && n >= 48 && batch_axes == 0 && n * k * item > kGemmStackBytes;
+  }
 };
 
 // Cuts C into blocks, enough to share and none so small that sharing costs, and computes them.
@@ -69,7 +69,7 @@ void transpose(Gemm& g) {
 void straight(Gemm& g) {
   const ptrdiff_t lanes = g.kernels.lanes[g.type], nr = g.kernels.blocks[g.type].nr;
   g.panel = std::max(nr, lanes * (g.m == 1 ? 8 : g.m == 2 ? 4 : g.m == 3 ? 3 : 1));
-  if (g.b_col != 1 || g.m >= 48 || (g.m >= 12 && g.crowded(g.b_row))) {
+  if (g.b_col != 1 || (g.m >= 48 && g.b_row * g.item % 4096 == 0)) {
     // Few rows leave B's long way from memory in sight: short k, but longer runs along its rows.
     const ptrdiff_t k = std::clamp<ptrdiff_t>(g.k, 1, g.m >= 48 ? 512 : 128);
     g.stack_panels = std::clamp<ptrdiff_t>(kGemmStackBytes / (g.panel * g.item * k), 1, 8);
@@ -81,9 +81,10 @@ void straight(Gemm& g) {
 void packed(const Gemm& g) {
   const GemmBlocks& blocks = g.kernels.blocks[g.type];
   const ptrdiff_t nr = blocks.nr, line = ptrdiff_t(kAlignment) / g.item;
-  // Rows of A^T are read well enough a part at a time where they are few, or near.
+  // Rows of A a multiple of 1 KiB apart fall into few cache sets; those of A^T are read well enough
+  // a part at a time where they are few, or near.
   const bool near = g.a_row == 1 && (g.k <= 128 || g.m * g.k * g.item <= 2 << 20);
-  const bool copy_a = g.a_col != 1 ? !near : g.crowded(g.a_row) && g.a_row > blocks.kc;
+  const bool copy_a = g.a_col != 1 ? !near : g.a_row * g.item % 1024 == 0 && g.a_row > blocks.kc;
   const ptrdiff_t a_copy_row = (ceil_div(g.k, line) | 1) * line;  // an odd number of cache lines
   const auto pass = [](ptrdiff_t length, ptrdiff_t most) {        // of passes of about one length
     return ceil_div(length, ceil_div(length, std::max<ptrdiff_t>(most, 1)));
