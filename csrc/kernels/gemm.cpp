@@ -271,6 +271,9 @@ void multiply_panel(const GemmPanel& g) {
   }
 }
 
+template <class T>
+constexpr ptrdiff_t kLongRow = 4096 / sizeof(T);  // shorter ones a tile reads as well
+
 // One row times a wide B with contiguous rows, which are read side by side from end to end, as
 // memory likes it; c stays in L1: c[j] (+)= sum_p a[p] b[p,j] (+ bias[j]), n whole vectors.
 template <class T>
@@ -318,7 +321,7 @@ template <class T>
 void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, ptrdiff_t first,
                     ptrdiff_t k, const T* a, const T* b, T* c, ptrdiff_t c_row, const T* bias,
                     bool accumulate) {
-  if (m == 1 && g.b_col == 1 && end - j > kMaxVectors * kLanes<T> && k > 0) {
+  if (m == 1 && g.b_col == 1 && g.n >= kLongRow<T> && k > 0) {
     const ptrdiff_t n = (end - j) / kLanes<T> * kLanes<T>;
     multiply_row(n, k, a, g.a_col, b + first * g.b_row + j, g.b_row, c + j, bias ? bias + j : bias,
                  accumulate);

@@ -69,7 +69,9 @@ void transpose(Gemm& g) {
 void straight(Gemm& g) {
   const ptrdiff_t lanes = g.kernels.lanes[g.type], nr = g.kernels.blocks[g.type].nr;
   g.panel = std::max(nr, lanes * (g.m == 1 ? 8 : g.m == 2 ? 4 : g.m == 3 ? 3 : 1));
-  if (g.b_col != 1 || (g.m >= 48 && g.b_row * g.item % 4096 == 0)) {
+  // Many rows of A pay for a copy of B where its rows cross cache lines, or crowd few sets of L1.
+  const ptrdiff_t bytes = g.b_row * g.item;
+  if (g.b_col != 1 || (g.m >= 48 && (bytes % 64 != 0 || bytes % 4096 == 0))) {
     // Few rows leave B's long way from memory in sight: short k, but longer runs along its rows.
     const ptrdiff_t k = std::clamp<ptrdiff_t>(g.k, 1, g.m >= 48 ? 512 : 128);
     g.stack_panels = std::clamp<ptrdiff_t>(kGemmStackBytes / (g.panel * g.item * k), 1, 8);
