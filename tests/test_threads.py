@@ -64,6 +64,51 @@ def test_matmul(shapes: tuple[tuple[int, ...], ...], dtype: object) -> None:
     same_bits(lambda: pydl.matmul(np.swapaxes(a_t, -1, -2), np.swapaxes(b_t, -1, -2)))
 
 
+def transposed(x: np.ndarray) -> np.ndarray:
+    return x.T.copy().T
+
+
+def among_nan(x: np.ndarray) -> np.ndarray:
+    """The same rows inside of an array of nan, off any alignment."""
+    wide = np.full((x.shape[0] + 2, x.shape[1] + 3), np.nan, x.dtype)
+    wide[1:-1, 1:-2] = x
+    return wide[1:-1, 1:-2]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 64, 70),  # one row
+        (1, 512, 33),
+        (1, 300, 1200),
+        (1, 9000, 10),
+        (5, 70, 3),
+        (100, 40, 10),  # narrow
+        (300, 130, 7),
+        (50, 1024, 46),
+        (70, 33, 1),  # a vector
+        (70, 65, 1),
+        (3, 5000, 1),
+        (64, 700, 64),
+        (300, 100, 130),  # packed
+        (310, 260, 70),
+        (1030, 520, 64),
+    ],
+    ids=str,
+)
+def test_matmul_paths(shape: tuple[int, int, int], dtype: object) -> None:
+    """The layout chooses the path, but no bit: every element is the same chain."""
+    m, k, n = shape
+    a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+    want = _core.matmul(a, b).tobytes()
+    for threads in (1, 2, 3, 4):
+        pydl.config.set_num_threads(threads)
+        for left in (a, transposed(a), among_nan(a), among_nan(a.T).T):
+            for right in (b, transposed(b), among_nan(b), among_nan(b.T).T):
+                assert _core.matmul(left, right).tobytes() == want
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("row", _core.reductions, ids=lambda row: row["name"])
 def test_reductions(row: dict, dtype: object) -> None:

@@ -16,6 +16,7 @@ constexpr double kSerialWork = 2.6e5;
 constexpr double kItemWork = 1e6;              // of one item, where there is enough for several
 constexpr ptrdiff_t kNarrow = 16;              // columns
 constexpr ptrdiff_t kMostItems = 64;           // of one product
+constexpr ptrdiff_t kFewRows = 32;             // of an item, at least
 constexpr ptrdiff_t kPackedRows = 288;         // rows that pay for packing B in a launch of its own
 constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of B packed, and of A copied, at a time: in L3
 constexpr ptrdiff_t kPartialBytes = 32 << 20;  // of partial sums of long chains at a time
@@ -41,12 +42,17 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
   ptrdiff_t products = g.segments;
   for (int axis = 0; axis < g.batch_axes; ++axis) products *= g.batch_shape[axis];
   const double work = double(g.m) * double(g.n) * double(g.k) / double(g.segments);
-  const double wanted = std::min(double(kMostItems), work * double(products) / kItemWork);
+  const double item_work = g.m == 1 ? kItemWork / 8 : kItemWork;  // one row waits for memory
+  const double wanted = std::min(double(kMostItems), work * double(products) / item_work);
   // One row reads all of B: in runs of 2 KiB from cache, of 8 KiB from memory.
   const ptrdiff_t run = (g.n * g.k * g.item > kPackedBytes ? 8192 : 2048) / g.item;
   g.row_blocks = ceil_div(g.m, most_rows);
   g.col_blocks = std::clamp<ptrdiff_t>(ptrdiff_t(wanted) / (g.row_blocks * products), 1,
                                        ceil_div(g.n, g.m == 1 ? std::max(run, g.panel) : g.panel));
+  // Where columns are not enough, rows are cut too; each of these blocks packs B again if need be.
+  const double enough = std::min(wanted, g.stack_panels > 0 ? 4.0 : 8.0);
+  g.row_blocks = std::clamp(ptrdiff_t(enough) / (g.col_blocks * products), g.row_blocks,
+                            std::max(g.row_blocks, g.m / kFewRows));
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
   const bool serial = work * double(products) <= kSerialWork;
   const double grain = kSerialWork / 2 * double(blocks) / std::max(work, 1.0);
