@@ -433,7 +433,7 @@ INNER = [
     lambda n: layers.Dropout(n / 40),
     lambda n: layers.BatchNormalization(momentum=0.9),
     lambda n: layers.Activation("elu"),
-    lambda n: layers.Dense(n, activation="softmax"),
+    lambda n: layers.Dense(n + 1, activation="softmax"),
 ]
 
 
