@@ -58,7 +58,7 @@ class Oracle:
     """Result and gradients of one convolution, in float64, with sums of absolute values."""
 
     def __init__(self, x: Any, w: Any, counts: Any, strides: Any, dilation: Any, before: Any):
-        self.x, self.w = np.float64(x), np.float64(w)
+        self.x, self.w = np.asarray(x, np.float64), np.asarray(w, np.float64)
         self.lengths, self.taps, self.counts = x.shape[1:-1], w.shape[:-2], tuple(counts)
         self.walk = list(meetings(self.lengths, self.taps, counts, strides, dilation, before))
         self.inner, self.filters = w.shape[-2:]
