@@ -107,8 +107,8 @@ def check_conv(x: Any, w: Any, strides: Any, dilation: Any, padding: str) -> Non
     wide = oracle.x, oracle.w
     size = [np.abs(a) for a in wide]
     assert_near(y.numpy(), oracle.forward(*wide), oracle.forward(*size), w[..., 0].size)
-    dx, dw = oracle.backward(np.float64(g), *wide)
-    mx, mw = oracle.backward(np.abs(np.float64(g)), *size)
+    dx, dw = oracle.backward(np.asarray(g, np.float64), *wide)
+    mx, mw = oracle.backward(np.abs(np.asarray(g, np.float64)), *size)
     assert_near(tx.grad.numpy(), dx, mx, w[..., 0, :].size)
     assert_near(tw.grad.numpy(), dw, mw, g[..., 0].size)
 
@@ -354,8 +354,8 @@ def test_depthwise_is_a_convolution_of_each_channel(dtype: Any, channels: int) -
     )
     g = r.standard_normal(y.shape).astype(dtype)
     y.backward(pydl.tensor(g))
-    dx, dw = oracle.backward(np.float64(g), oracle.x, oracle.w)
-    mx, mw = oracle.backward(np.abs(np.float64(g)), np.abs(oracle.x), np.abs(oracle.w))
+    dx, dw = oracle.backward(np.asarray(g, np.float64), oracle.x, oracle.w)
+    mx, mw = oracle.backward(np.abs(np.asarray(g, np.float64)), np.abs(oracle.x), np.abs(oracle.w))
     assert_near(tx.grad.numpy(), dx, mx, 9)
     assert_near(tw.grad.numpy(), dw.reshape(w.shape), mw.reshape(w.shape), g[..., 0].size)
 
