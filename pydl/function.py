@@ -186,6 +186,9 @@ class Plan:
 
         The share is of the measured FMA peak, or of the bandwidth of copying as many bytes, of as
         many threads as there are chunks. Arrays that the plan changes get their values back.
+
+        Raises:
+          ValueError: times below 1.
         """
         check.integer("Plan.profile", "times", times)
         if times < 1:
@@ -207,9 +210,10 @@ class Plan:
     def _profile_text(self, seconds: list[float]) -> str:
         limits = _Limits()
         rows = []
+        total = sum(seconds) or math.inf
         for launch, t in zip(self.launches, seconds, strict=True):
             rate, share = limits.of(launch, t)
-            part = f"{t / sum(seconds):.0%}"
+            part = f"{t / total:.0%}"
             rows.append((launch.name, f"{t * 1e6:.2f}", part, rate, share))
         text = _table(("kernel", "us", "part", "rate", "share of peak"), rows)
         return f"{text}\n{sum(seconds) * 1e6:.2f} us in {len(rows)} launches"
@@ -248,6 +252,7 @@ class _Limits:
 
     def of(self, launch: Launch, seconds: float) -> tuple[str, str]:
         """The rate of a launch and its share of what is possible, as texts."""
+        seconds = max(seconds, 1e-9)  # the clock's own step
         if launch.flops:
             threads = min(_core.num_threads(), launch.chunks)
             peak = self._measured("fma", 0) * threads
@@ -308,6 +313,7 @@ class Function:
         self._entries: collections.OrderedDict[Any, _Entry] = collections.OrderedDict()
         self._keys = 0
         self._version = config.version()
+        self._records = False  # on some thread, now
         self._lock = threading.RLock()
 
     @property
@@ -329,7 +335,8 @@ class Function:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.run_eagerly or self.failure or _core.recording_plan():
+        # a thread that the recorded call waits for must not wait for that call
+        if self.run_eagerly or self.failure or self._records or _core.recording_plan():
             return self.function(*args, **kwargs)
         nest = (args, kwargs) if kwargs else args
         arrays: list[np.ndarray] = []
@@ -338,6 +345,7 @@ class Function:
             if self._version != config.version():  # plans of before do not hold any more
                 self._version = config.version()
                 self._entries.clear()
+                self._keys = 0
             entry = self._entries.get(key)
         except TypeError as error:
             self._fail(f"an argument cannot be told from others ({error})", "")
@@ -345,6 +353,8 @@ class Function:
         with self._lock:
             if entry is None:
                 entry = self._new_entry(key)
+            else:
+                self._entries.move_to_end(key)
             plan = entry.plan
             if plan is not None:
                 for array, buffer in zip(arrays, entry.buffers, strict=True):
@@ -375,7 +385,11 @@ class Function:
             return wrap(next(each)) if isinstance(x, Tensor) else next(each)
 
         inputs = _map(own, (args, kwargs))
-        plan = Plan(lambda: self.function(*inputs[0], **inputs[1]))
+        self._records = True
+        try:
+            plan = Plan(lambda: self.function(*inputs[0], **inputs[1]))
+        finally:
+            self._records = False
         changed = False  # arguments, in place
         for array, buffer in zip(arrays, entry.buffers, strict=True):
             if array.flags.writeable and array.tobytes() != buffer.tobytes():
@@ -419,6 +433,8 @@ def _key(nest: Any, arrays: list[np.ndarray]) -> Any:
         return tuple((key, _key(value, arrays)) for key, value in nest.items())
     elif isinstance(nest, (list, tuple)):
         return (type(nest), *[_key(value, arrays) for value in nest])
+    elif type(nest) is float:
+        return float, nest.hex()  # tells the signs of zero apart, and knows nan again
     else:
         hash(nest)
         return type(nest), nest

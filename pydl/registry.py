@@ -223,8 +223,9 @@ class Configurable:
     _unrecorded: ClassVar[frozenset[str]] = frozenset()  # attributes that they do not depend on
 
     def __setattr__(self, name: str, value: Any) -> None:
+        known = name in vars(self) or hasattr(type(self), name)  # a new one, nobody has read before
         object.__setattr__(self, name, value)
-        if self._recorded and name not in self._unrecorded:
+        if known and self._recorded and name not in self._unrecorded:
             settings.changed()
 
     def get_config(self) -> dict[str, Any]:

@@ -518,6 +518,84 @@ def test_copies_and_pickles() -> None:
         assert repr(again) == "<pydl.function relu>"
 
 
+# what a function keeps
+
+
+def test_plans_used_least_recently_go_first() -> None:
+    function = pydl.function(lambda x: x * 2)
+    for _ in range(3):
+        function(pydl.ones((100,)))
+    for n in range(1, 40):
+        for _ in range(2):
+            function(pydl.ones((n,)))
+        function(pydl.ones((100,)))  # in use all the time
+        assert function.plans[-1].outputs.shape == (100,)
+    assert len(function.plans) <= 16
+
+
+def test_changed_settings_are_no_new_kinds_of_arguments() -> None:
+    layer = pydl.layers.Dropout(0.5)
+    function = pydl.function(lambda x: layer(x, training=False) + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for i in range(100):  # more than the kinds that a function gives up at
+            layer.rate = 0.5 / (1 + i)
+            assert function(X).tolist() == [2, 3, 4]
+    for _ in range(3):
+        function(X)
+    assert function.plans
+
+
+def test_zeros_of_both_signs_and_nan_are_told_apart() -> None:
+    function = pydl.function(lambda x, y: x * y)
+    for _ in range(3):
+        for y in (0.0, -0.0):
+            assert np.signbit(function(X, y).numpy()).tolist() == [np.signbit(y)] * 3
+        assert np.isnan(function(X, float("nan")).numpy()).all()
+    assert len(function.plans) == 3
+
+
+def test_objects_made_inside_are_no_change() -> None:
+    x, y = pydl.random.normal((8, 3), seed=0), pydl.random.normal((8, 3), seed=1)
+
+    def f(x: Any, y: Any) -> Any:
+        penalty = pydl.regularizers.L2(0.1)
+        return pydl.losses.MeanSquaredError()(y, x) + penalty(x)
+
+    function = recorded(f, x, y)
+    assert bits(function(y, x)) == bits(f(y, x))
+
+
+def test_a_second_model_leaves_plans_alone() -> None:
+    model = pydl.Sequential([pydl.layers.Dense(3), pydl.layers.Dropout(0.5)])
+    model.compile("adam", "mse")
+    function = recorded(lambda x: x * 2, X)
+    plan = function.plans[0]
+    pydl.Sequential([pydl.layers.Dense(3), pydl.layers.Dense(2)])
+    pydl.optimizers.Adam()
+    model.fit(np.ones((4, 2)), np.ones((4, 3)), epochs=3, verbose=0)
+    function(X)
+    assert function.plans == [plan]
+
+
+def test_a_thread_started_inside_while_recording() -> None:
+    found: list[Any] = []
+
+    def f(x: Any, depth: int = 0) -> Any:
+        if depth == 0:
+            thread = threading.Thread(target=lambda: found.append(function(x, 1).tolist()))
+            thread.start()
+            thread.join(20)
+            assert not thread.is_alive(), "the recording thread and the other wait for each other"
+        return x + 1
+
+    function = pydl.function(f)
+    for _ in range(3):
+        function(X)
+    assert found == [[2, 3, 4]] * len(found)
+    assert len(found) >= 2
+
+
 # looking at plans
 
 

@@ -113,8 +113,8 @@ class Layer(WeightOwner):
     """
 
     _unrecorded = frozenset(
-        {"_building", "_built_for", "_call_number", "_emit_logits", "_losses_number",
-         "_weights_before_build", "history", "stop_training"}
+        {"_building", "_built_for", "_call_number", "_emit_logits", "_losses_number", "_shape",
+         "_weights_before_build", "built", "history", "stop_training"}
     )  # fmt: skip
     supports_masking = False
     # Layers that compute with floats set this: integer inputs are then cast like other floats.

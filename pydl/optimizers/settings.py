@@ -29,7 +29,8 @@ class Numbers:
         """Return a 0-d Variable of the field's own memory."""
         index = _core.optimizer_fields[name]
         variable = Variable(0, trainable=False, dtype=dtype, name=name)
-        variable.data = self.block[index : index + 1].view(dtype).reshape(())
+        field = self.block[index : index + 1].view(dtype).reshape(())
+        object.__setattr__(variable, "data", field)  # new, so that no plan knows it
         return variable
 
 
