@@ -207,7 +207,10 @@ def _run(target: Tensor, seed: np.ndarray, retain: bool, sources: Sequence[Any] 
             )
         call = node.op
         if call.rule is None:
-            raise NotImplementedError(f"backward: {call.__name__} has no gradient")
+            raise NotImplementedError(
+                f"backward: {call.__name__} has no gradient; attach one with "
+                f"@{call.__name__}.gradient, or wrap its inputs in stop_gradient"
+            )
         _check_unchanged(node)
         outputs = node.outputs
         if type(outputs) is tuple:

@@ -11,8 +11,6 @@ from pydl.models.base import Model
 from pydl.registry import serialize
 from pydl.tensor import Tensor
 
-Shape = tuple[int | None, ...]
-
 
 class Sequential(Model):
     """Layers that each take the output of the one before.
