@@ -7,6 +7,7 @@ import math
 import sys
 import warnings
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -177,7 +178,6 @@ def test_validation_after_the_listed_epochs():
 
 
 def test_plot(tmp_path):
-    matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     x, y = data()
     history = make(metrics=["mae"]).fit(x, y, epochs=3, validation_data=(x, y), verbose=0)

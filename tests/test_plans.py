@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import pydl
 from pydl import callbacks, layers, losses, metrics, models, optimizers
@@ -524,7 +525,6 @@ def test_zeros_are_left_out_with_the_same_bits(
 
 
 def test_scipy_matrices_and_sparse_tensors() -> None:
-    sparse = pytest.importorskip("scipy.sparse")
     x, y = words()
     for matrix in (sparse.csr_matrix(x), sparse.coo_array(x), pydl.sparse.csr(x)):
 

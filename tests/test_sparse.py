@@ -12,6 +12,7 @@ from arrays import FLOATS
 from errors import raises
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 import pydl
 from pydl import _core
@@ -180,7 +181,6 @@ def test_rows() -> None:
 
 
 def test_scipy() -> None:
-    sparse = pytest.importorskip("scipy.sparse")
     dense = mostly_zeros(12, 20, 0.3, np.float64)
     w = pydl.ones((20, 3))
     for kind in (sparse.csr_array, sparse.csr_matrix, sparse.coo_array, sparse.csc_array):
@@ -199,7 +199,6 @@ def test_scipy() -> None:
 
 def test_scipy_matrices_that_are_not_canonical() -> None:
     """Are sorted and summed in a copy; a SparseTensor's own constructor refuses them."""
-    sparse = pytest.importorskip("scipy.sparse")
     data, indices, indptr = np.array([1.0, 2.0, 4.0]), np.array([1, 1, 0]), np.array([0, 3])
     for kind in (sparse.csr_array, sparse.csr_matrix):
         x = kind((data.copy(), indices.copy(), indptr.copy()), shape=(1, 2))
@@ -211,7 +210,6 @@ def test_scipy_matrices_that_are_not_canonical() -> None:
 
 
 def test_scipy_matrices_where_dense_ones_are_meant() -> None:
-    sparse = pytest.importorskip("scipy.sparse")
     hint = "takes no SciPy matrix; use X.toarray(), or pydl.sparse.csr(X) for products"
     for x in (sparse.csr_array(np.eye(2)), sparse.dok_matrix((2, 2))):
         for who, call in {
