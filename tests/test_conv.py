@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import pydl
 from pydl import _core
 from pydl.ops import convolution as internal
+from pydl.ops import pooling
 from pydl.ops.convolution import convolve
 from pydl.testing import check_gradients
 
@@ -322,10 +323,10 @@ def test_gradients_of_gradients() -> None:
     check_gradients(lambda x, g: internal._conv_kernel(x, g, (3, 2), steps, 2), x, g)
     check_gradients(lambda g, w: internal._conv_input(g, w, (6, 5), steps, 2), g, w)
     g, w = g[..., :4], w[..., 0, :4]
-    check_gradients(lambda x, g: internal._depthwise_kernel(x, g, (3, 2), steps), x, g)
-    check_gradients(lambda g, w: internal._depthwise_input(g, w, (6, 5), steps), g, w)
+    check_gradients(lambda x, g: internal._depthwise_kernel(x, g, (3, 2), steps, 1), x, g)
+    check_gradients(lambda g, w: internal._depthwise_input(g, w, (6, 5), steps, 1), g, w)
     window = (2, 2), (2, 1), (0, 0)
-    check_gradients(lambda g: internal._average_pool_input(g, (6, 5), window), g)
+    check_gradients(lambda g: pooling._average_pool_input(g, (6, 5), window), g)
 
 
 def test_separable_is_depthwise_then_pointwise() -> None:

@@ -49,6 +49,8 @@ from pydl.ops.index import (
 from pydl.ops.linalg import dense, dot, einsum, matmul, norm, outer, tensordot, vecdot
 from pydl.ops.nn import *  # noqa: F403
 from pydl.ops.nn import __all__ as _nn
+from pydl.ops.pooling import *  # noqa: F403
+from pydl.ops.pooling import __all__ as _pooling
 from pydl.ops.promote import FLOATS, as_tensor, is_weak, result_type
 from pydl.ops.reduce import *  # noqa: F403
 from pydl.ops.reduce import __all__ as _reduce
@@ -164,7 +166,9 @@ ALIASES = {alias: name for alias, name in ALIASES.items() if name in globals()}
 for _alias, _name in ALIASES.items():
     globals()[_alias] = globals()[_name]
 
-__all__ = sorted({*_conv, *_crossentropy, *_elementwise, *_nn, *_reduce, *_STRUCTURAL, *ALIASES})
+__all__ = sorted(
+    {*_conv, *_crossentropy, *_elementwise, *_nn, *_pooling, *_reduce, *_STRUCTURAL, *ALIASES}
+)
 
 
 def _swapped(function: Any) -> Any:
