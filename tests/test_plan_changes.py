@@ -1,0 +1,259 @@
+"""Recorded training where something changes, counts in Python, fails or is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import pytest
+from plan_helpers import OnHost, assert_same, classifier, data
+
+import pydl
+from pydl import callbacks, layers, losses, metrics, models, optimizers
+
+
+class Changing(callbacks.Callback):
+    """Changes what may change between steps or epochs."""
+
+    def __init__(self, batch: Any = None, epoch: Any = None) -> None:
+        super().__init__()
+        if batch is not None:
+            self.on_train_batch_end = lambda i, logs=None: batch(self.model, i)
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.epoch is not None:
+            self.epoch(self.model, epoch)
+
+
+def set_rate(model: Any, i: int) -> None:
+    model.optimizer.learning_rate = 0.01 / (1 + i)
+
+
+def set_dropout(model: Any, i: int) -> None:
+    model.layers[1].rate = 0.1 * (i % 5)
+
+
+def set_momentum(model: Any, i: int) -> None:
+    model.optimizer.momentum = 0.1 * i
+
+
+def freeze(model: Any, i: int) -> None:
+    model.layers[1].trainable = i % 2 == 0
+
+
+def set_weights(model: Any, i: int) -> None:
+    model.set_weights([w * 0.9 for w in model.get_weights()])
+
+
+@pytest.mark.parametrize("change", [set_rate, set_dropout, set_momentum, freeze, set_weights])
+@pytest.mark.parametrize("when", ["batch", "epoch"])
+def test_changes_take_effect(change: Any, when: str) -> None:
+    x, y = data()
+    assert_same(
+        lambda: classifier(layers.Dropout(0.5), layers.BatchNormalization()),
+        lambda m: m.fit(
+            x, y, epochs=6, batch_size=16, verbose=0, callbacks=[Changing(**{when: change})]
+        ),
+        optimizer=lambda: optimizers.SGD(0.01, momentum=0.5),
+    )
+
+
+def test_learning_rate_needs_no_new_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pydl.models import plans
+
+    made = []
+
+    class Counted(plans.Plan):
+        def __init__(self, step: Any) -> None:
+            made.append(1)
+            super().__init__(step)
+
+    monkeypatch.setattr(plans, "Plan", Counted)
+    x, y = data(96)
+    model = classifier()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, y, epochs=6, batch_size=16, verbose=0, callbacks=[Changing(epoch=set_rate)])
+    assert len(made) == 1
+
+
+def test_early_stopping_and_batch_logs() -> None:
+    x, y = data()
+    logs: list[str] = []
+
+    def fit(model: models.Model) -> Any:
+        stop = callbacks.EarlyStopping("loss", patience=1, min_delta=0.5)
+        seen = callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs_=None: logs.append(f"{batch} {logs_}")
+        )
+        history = model.fit(x, y, epochs=50, batch_size=16, verbose=0, callbacks=[stop, seen])
+        found = list(logs)
+        logs.clear()
+        return history.history, found
+
+    assert_same(classifier, fit)
+
+
+class OwnStep(models.Model):
+    """A model with a train_step of its own, which reads values: it stays eager."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(5)
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs)
+
+    def train_step(self, batch: Any) -> Any:
+        x, y = batch
+        with pydl.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        weights = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return {"loss": float(loss)}
+
+
+def test_own_train_step() -> None:
+    x, y = data()
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert_same(OwnStep, lambda m: m.fit(x, y, epochs=4, verbose=0), loss=lambda: loss, metrics=[])
+
+
+def test_layers_on_the_host_stay_eager_and_say_so() -> None:
+    x, y = data()
+    assert_same(
+        lambda: classifier(OnHost()), lambda m: m.fit(x, y, epochs=3, verbose=0), records=False
+    )
+    model = classifier(OnHost())
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.warns(UserWarning, match=r"not recorded.*plan_helpers.py") as caught:
+        model.fit(x, y, epochs=3, verbose=0)
+    assert len(caught) == 1
+
+
+def test_labels_out_of_range_in_a_later_batch() -> None:
+    x, y = data(64)
+    model = classifier()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    bad = y.copy()
+    bad[-1] = 5
+    with pytest.raises(ValueError, match="label 5 at position"):
+        model.fit(x, bad, epochs=1, batch_size=8, verbose=0, shuffle=False)
+    model.fit(x, y, epochs=1, batch_size=8, verbose=0)
+
+
+def test_interrupt() -> None:
+    x, y = data(20000)
+    model = classifier(layers.Dense(64))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, y, epochs=1, verbose=0)
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
+    # the parent may have had it ignored, as shells do for jobs in the background
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, epochs=500, batch_size=1, verbose=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not pydl._core.recording_plan()
+    model.fit(x, y, epochs=1, verbose=0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_goes_on() -> None:
+    x, y = data()
+    model = classifier()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, y, epochs=3, verbose=0)
+    child = os.fork()
+    if child == 0:
+        try:
+            model.fit(x, y, epochs=3, verbose=0)
+            model.predict(x[:3], verbose=0)
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+class Share(metrics.Metric):
+    """A mean that keeps its count in Python."""
+
+    def __init__(self) -> None:
+        super().__init__("share")
+        self.total, self.n = self.add_weight(name="total"), 0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.total.assign_add(pydl.mean(pydl.max(y_pred, axis=-1)))
+        self.n += 1
+
+    def result(self) -> Any:
+        return self.total / max(self.n, 1)
+
+    def reset_state(self) -> None:
+        self.total.assign(0.0)
+        self.n = 0
+
+
+def test_metrics_that_count_in_python() -> None:
+    x, y = data()
+    assert_same(
+        classifier,
+        lambda m: (m.fit(x, y, epochs=3, verbose=0).history, m.evaluate(x, y, verbose=0)),
+        metrics=lambda: [Share(), "accuracy"],
+    )
+
+
+class Counting(layers.Layer):
+    """A layer whose output depends on how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = 0
+
+    def call(self, inputs: Any) -> Any:
+        self._calls += 1
+        return inputs * (1.0 / self._calls)
+
+
+class Scaled(layers.Layer):
+    """A layer with a private factor, which a callback changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._factor = 1.0
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self._factor
+
+
+def set_factor(model: Any, i: int) -> None:
+    model.layers[1]._factor = 1.0 + i
+
+
+def test_layers_with_state_in_python() -> None:
+    x, y = data()
+    assert_same(
+        lambda: classifier(Counting()), lambda m: m.fit(x, y, epochs=3, verbose=0), records=False
+    )
+    assert_same(
+        lambda: classifier(Scaled()),
+        lambda m: m.fit(x, y, epochs=4, verbose=0, callbacks=[Changing(batch=set_factor)]),
+    )
+
+
+def test_changes_between_fits_need_no_warning() -> None:
+    x, y = data()
+
+    def fit(m: models.Model) -> Any:
+        found = [m.fit(x, y, epochs=2, verbose=0).history]
+        m.optimizer.momentum = 0.9
+        found.append(m.fit(x, y, epochs=2, verbose=0).history)
+        m.optimizer.nesterov = True
+        return [*found, m.fit(x, y, epochs=2, verbose=0).history]
+
+    assert_same(classifier, fit, optimizer=lambda: optimizers.SGD(0.01))

@@ -1,0 +1,80 @@
+"""Training on inputs that are mostly zeros: the bits of dense training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from plan_helpers import classifier, trained
+from scipy import sparse
+
+import pydl
+from pydl import layers, models
+
+
+def words(rows: int = 60, columns: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    x = (rng.random((rows, columns)) < 0.02).astype(np.float32)
+    return x, rng.integers(0, 5, rows)
+
+
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_zeros_are_left_out_with_the_same_bits(
+    eager: bool, bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pydl.models import data as model_data
+
+    x, y = words()
+    made: list[Any] = []
+    original = model_data.sparse_if_mostly_zeros
+
+    def make() -> models.Sequential:
+        return models.Sequential(
+            [layers.Dense(16, activation="relu", use_bias=bias), layers.Dense(5, "softmax")]
+        )
+
+    def fit(model: models.Model) -> Any:
+        return model.fit(x, y, epochs=5, batch_size=16, verbose=0, validation_split=0.25)
+
+    def noted(x: Any) -> Any:
+        made.append(original(x))
+        return made[-1]
+
+    monkeypatch.setattr(model_data, "sparse_if_mostly_zeros", noted)
+    found = trained(make, fit, eager)
+    assert [type(m) for m in made] == [pydl.SparseTensor] * 2
+    monkeypatch.setattr(model_data, "sparse_if_mostly_zeros", lambda x: x)
+    want = trained(make, fit, eager)
+    assert found[:2] == want[:2]
+
+
+def test_scipy_matrices_and_sparse_tensors() -> None:
+    x, y = words()
+    for matrix in (sparse.csr_matrix(x), sparse.coo_array(x), pydl.sparse.csr(x)):
+
+        def use(m: models.Model, x: Any) -> Any:
+            history = m.fit(x, y, epochs=3, batch_size=16, verbose=0).history
+            predicted = [m.predict(x, batch_size=n, verbose=0).tobytes() for n in (7, 100)]
+            return history, predicted, m.evaluate(x, y, verbose=0), m.train_on_batch(x, y)
+
+        want = trained(classifier, lambda m: use(m, x), False)
+        found = trained(classifier, lambda m, a=matrix: use(m, a), False)
+        assert found[:2] == want[:2]
+
+
+def test_sparse_inputs_that_do_not_fit() -> None:
+    x, y = words()
+    matrix = pydl.sparse.csr(x)
+    model = models.Sequential([layers.Dropout(0.5), layers.Dense(5, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(TypeError, match="takes dense inputs"):
+        model.fit(matrix, y, verbose=0)
+    model.fit(x, y, epochs=2, verbose=0)
+    model = classifier()
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="y is a sparse matrix"):
+        model.fit(x, pydl.sparse.csr(x[:, :5]), verbose=0)
+    with pytest.raises(ValueError, match="rows"):
+        model.fit(matrix[:5], y, verbose=0)
