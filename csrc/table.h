@@ -15,6 +15,8 @@ constexpr int kMaxParams = 3;    // scalar parameters of one op
 constexpr int kSpatialAxes = 3;  // of a convolution; missing ones have length 1
 constexpr int kFloatTypes = 2;   // kernels exist for float32 (index 0) and float64 (index 1)
 
+static inline constexpr ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+
 // One range of work of a launch: items [begin, end) of what `args` describes.
 using RangeFn = void (*)(const void* args, ptrdiff_t begin, ptrdiff_t end);
 

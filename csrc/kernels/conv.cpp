@@ -9,7 +9,6 @@ namespace pydl::PYDL_ISA {
 namespace {
 
 inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
 // Columns that a panel of `cols` columns has in memory.
 template <class T>

@@ -26,8 +26,6 @@ constexpr ptrdiff_t kKc = 2048, kMc = 96;
 template <class T>
 constexpr GemmBlocks kBlocks = {kMainVectors * kLanes<T>, kKc, kMc * 4 / ptrdiff_t(sizeof(T))};
 
-inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-
 // Columns that a panel of `cols` columns has in memory; those that do not exist are zero.
 template <class T>
 inline ptrdiff_t padded(ptrdiff_t cols) {

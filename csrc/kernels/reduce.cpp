@@ -16,10 +16,6 @@ constexpr int kRowsAtOnce = 8;                             // of columns: stream
 constexpr ptrdiff_t kFetched = 512;  // columns of a strip whose next rows are fetched ahead
 constexpr int kTreeDepth = 48;       // 2^48 parts
 
-constexpr ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-
-inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
 // All lanes joined in lane 0, by halves.
 template <class Op, int kHalf, class V>
 inline V fold_lanes(V v) {
@@ -222,7 +218,7 @@ struct Searching {
       if (any(some)) break;
     }
     for (; i < n; i += kLanes<T>) {
-      const ptrdiff_t lanes = smaller(kLanes<T>, n - i);
+      const ptrdiff_t lanes = min<ptrdiff_t>(kLanes<T>, n - i);
       const Bits<V> mask = found(load_columns(x, i, lanes)) & first_lanes<V>(lanes);
       if (any(mask)) return i + first_true<V>(mask);
     }
@@ -340,7 +336,7 @@ inline typename Scheme::Slot whole_row(const T* x, Vec<T> shift, const ReduceArg
   if (a.parts == 1) return Scheme::settle(Scheme::chunk(x, a.n, 0, shift), x, a);
   Tree<Scheme> tree;
   for (ptrdiff_t i = 0; i < a.n; i += kChunkElements)
-    tree.push(Scheme::chunk(x + i, smaller(kChunkElements, a.n - i), i, shift));
+    tree.push(Scheme::chunk(x + i, min<ptrdiff_t>(kChunkElements, a.n - i), i, shift));
   return Scheme::settle(tree.total(), x, a);
 }
 
@@ -423,7 +419,7 @@ struct Loops {
       const V shift = broadcast(stored_shift(a, at.out, 1)[0]);
       static_cast<Slot*>(a.slots)[item] =
           Scheme::chunk(static_cast<const T*>(a.x) + at.x + first,
-                        smaller(kChunkElements, a.n - first), first, shift);
+                        min<ptrdiff_t>(kChunkElements, a.n - first), first, shift);
     }
   }
 
@@ -493,8 +489,9 @@ struct Loops {
     for (ptrdiff_t item = begin; item < end; ++item) {
       const ptrdiff_t first = item % strips * a.strip, part = item / strips % a.parts;
       const ptrdiff_t outer = item / strips / a.parts,
-                      columns = smaller(a.strip, a.columns - first);
-      const ptrdiff_t first_row = part * kBlockRows, n = smaller(kBlockRows, a.n - first_row);
+                      columns = min<ptrdiff_t>(a.strip, a.columns - first);
+      const ptrdiff_t first_row = part * kBlockRows,
+                      n = min<ptrdiff_t>(kBlockRows, a.n - first_row);
       const Offsets at = outer_offsets(a, outer);
       const auto out_of = [&](ptrdiff_t column) {
         return at.out + (first + column) * a.column_out_stride;
@@ -502,7 +499,7 @@ struct Loops {
       for (ptrdiff_t k = 0, column = 0; column < columns; ++k, column += kLanes<T>) {
         running[k] = Scheme::start();
         if (kShifted)
-          shift[k] = stored_shift(a, out_of(column), smaller(kLanes<T>, columns - column));
+          shift[k] = stored_shift(a, out_of(column), min<ptrdiff_t>(kLanes<T>, columns - column));
       }
       const T* x = static_cast<const T*>(a.x) + at.x + first + first_row * a.stride;
       ptrdiff_t row = take_narrow(x, a.stride, n, columns, shift, running);
@@ -517,7 +514,8 @@ struct Loops {
           slots[k] = slot;
         else
           Scheme::write(static_cast<Out*>(a.out) + out_of(column), a.column_out_stride,
-                        smaller(kLanes<T>, columns - column), slot, shift[kShifted ? k : 0], a);
+                        min<ptrdiff_t>(kLanes<T>, columns - column), slot, shift[kShifted ? k : 0],
+                        a);
       }
     }
   }
@@ -527,7 +525,7 @@ struct Loops {
     const ptrdiff_t vectors = ceil_div(a.columns, kLanes<T>);
     for (ptrdiff_t item = begin; item < end; ++item) {
       const ptrdiff_t column = item % vectors * kLanes<T>;
-      const ptrdiff_t lanes = smaller(kLanes<T>, a.columns - column);
+      const ptrdiff_t lanes = min<ptrdiff_t>(kLanes<T>, a.columns - column);
       const Offsets at = outer_offsets(a, item / vectors);
       const ptrdiff_t out = at.out + column * a.column_out_stride;
       const Slot* from =
@@ -551,7 +549,7 @@ inline void running_sum(ptrdiff_t n, X zero, Load load_at, Store store_at) {
   X base = zero;
   for (ptrdiff_t first = 0; first < n; first += kRestart) {
     X sum = zero;
-    for (ptrdiff_t i = first; i < smaller(first + kRestart, n); ++i) {
+    for (ptrdiff_t i = first; i < min<ptrdiff_t>(first + kRestart, n); ++i) {
       sum = sum + load_at(i);
       store_at(i, base + sum);
     }
@@ -574,9 +572,10 @@ void cumulative_sum(const void* args, ptrdiff_t begin, ptrdiff_t end) {
           [=, &a](ptrdiff_t i, T sum) { out[i * a.out_stride] = sum; });
       continue;
     }
-    const ptrdiff_t first = item % strips * kStrip, last = smaller(first + kStrip, a.columns);
+    const ptrdiff_t first = item % strips * kStrip,
+                    last = min<ptrdiff_t>(first + kStrip, a.columns);
     for (ptrdiff_t column = first; column < last; column += kLanes<T>) {
-      const ptrdiff_t lanes = smaller(kLanes<T>, last - column);
+      const ptrdiff_t lanes = min<ptrdiff_t>(kLanes<T>, last - column);
       running_sum(
           a.n, Vec<T>{}, [&](ptrdiff_t i) { return load_columns(x + i * a.stride, column, lanes); },
           [&](ptrdiff_t i, Vec<T> sum) {

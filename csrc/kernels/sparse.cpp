@@ -10,8 +10,6 @@ namespace {
 constexpr int kStripVectors = 8;      // of a row of C in registers
 constexpr ptrdiff_t kPrefetched = 8;  // elements of A whose rows of B are on their way
 
-inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
 // NV vectors over `columns` columns of a row. The last one ends with the row and overlaps the one
 // before it, so that nothing is partial; only a row narrower than a vector is (kNarrow).
 template <class T, int NV, bool kNarrow>
@@ -64,7 +62,7 @@ inline void over_strips(ptrdiff_t n, F f) {
   for (ptrdiff_t s = 0, first = 0, end; s < strips; ++s, first = end) {
     end = vectors * (s + 1) / strips;
     const ptrdiff_t column = first * kLanes<T>;
-    with_strip<T>(end - first, column, smaller(n - column, (end - first) * kLanes<T>), f);
+    with_strip<T>(end - first, column, min<ptrdiff_t>(n - column, (end - first) * kLanes<T>), f);
   }
 }
 
@@ -152,7 +150,7 @@ template <class T>
 inline T multiply_vector(const Row<T>& row, const CsrProductArgs& a) {
   alignas(64) T lane[kCsrLaneBytes / sizeof(T)] = {};
   const T* b = static_cast<const T*>(a.b);
-  ptrdiff_t first = 0, lanes = lanes_of<T>(smaller(a.a.k, kGemmSegment));
+  ptrdiff_t first = 0, lanes = lanes_of<T>(min<ptrdiff_t>(a.a.k, kGemmSegment));
   PairwiseSum<T> total;
   over_segments(
       row, a.a.k,
@@ -164,7 +162,7 @@ inline T multiply_vector(const Row<T>& row, const CsrProductArgs& a) {
         total.add(fold_all(lane, lanes));
         __builtin_memset(lane, 0, sizeof lane);
         first += kGemmSegment;
-        lanes = lanes_of<T>(smaller(a.a.k - first, kGemmSegment));
+        lanes = lanes_of<T>(min<ptrdiff_t>(a.a.k - first, kGemmSegment));
       });
   if (first == 0) return fold_all(lane, lanes);
   total.add(fold_all(lane, lanes));
@@ -215,7 +213,7 @@ void compress(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     T* value = static_cast<T*>(a.values) + a.start[i];
     int32_t* column = a.columns + a.start[i];
     for (ptrdiff_t block = 0; block < a.k; block += kBlock) {
-      const ptrdiff_t stop = smaller(block + kBlock, a.k);
+      const ptrdiff_t stop = min<ptrdiff_t>(block + kBlock, a.k);
       bool any = false;
       for (ptrdiff_t p = block; p < stop; ++p) any |= x[p] != 0;
       for (ptrdiff_t p = block; any && p < stop; ++p)
@@ -258,14 +256,14 @@ void gradient(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const ptrdiff_t segments = segments_of(a.a.m);
   for (ptrdiff_t item = begin; item < end; ++item) {
     const ptrdiff_t t = a.first_block + item, first = t * a.block;
-    const ptrdiff_t size = (smaller(first + a.block, a.a.k) - first) * a.n;
+    const ptrdiff_t size = (min<ptrdiff_t>(first + a.block, a.a.k) - first) * a.n;
     // the sum of segment s, from column `first` of A on
     const auto sum_of = [&](ptrdiff_t s) {
       return s == 0 ? static_cast<T*>(a.c) + first * a.n
                     : static_cast<T*>(a.partials) + (s - 1) * a.partial_size + item * a.block * a.n;
     };
     for (ptrdiff_t s = 0; s < segments; ++s) {
-      const ptrdiff_t row = s * kGemmSegment, last = smaller(row + kGemmSegment, a.a.m);
+      const ptrdiff_t row = s * kGemmSegment, last = min<ptrdiff_t>(row + kGemmSegment, a.a.m);
       T* c = sum_of(s);
       if (a.n == 1) {
         const ptrdiff_t lanes = lanes_of<T>(last - row);

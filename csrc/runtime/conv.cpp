@@ -16,7 +16,6 @@
 namespace pydl {
 namespace {
 
-constexpr double kSerialWork = 1.3e5;          // multiply-adds worth a thread
 constexpr double kItemWork = 1e6;              // of one item, where there is enough for several
 constexpr ptrdiff_t kMostItems = 64;           // wanted
 constexpr ptrdiff_t kItemPixels = 192;         // of an item, so that its part of x stays in L2
@@ -29,17 +28,11 @@ constexpr ptrdiff_t kPartialBytes = 64 << 20;  // of partial sums
 constexpr ptrdiff_t kInPlaceBytes = 256;       // between pixels of g that are read in place
 constexpr ptrdiff_t kCheapElements = 32 * 1024;
 
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 ptrdiff_t product(const ptrdiff_t* n) { return n[0] * n[1] * n[2]; }
 
 template <class P>
 char* advance(P* p, ptrdiff_t bytes) {
   return const_cast<char*>(reinterpret_cast<const char*>(p)) + bytes;
-}
-
-ptrdiff_t grain_of(double item_work, ptrdiff_t items) {
-  const double grain = kSerialWork / std::max(item_work, 1.0);
-  return std::max<ptrdiff_t>(1, ptrdiff_t(std::min(grain, double(items))));
 }
 
 // Images (n, lengths, channels) with zeros around them where a walk leaves them, as many at a time
@@ -228,7 +221,8 @@ void pack_kernel(const GemmKernels& gemm, int type, const View& w, const ptrdiff
       }
       g.b = advance(w.data, (group * w_group + tap) * item);
       g.panel_first = first;
-      launch(gemm.pack[type], g, g.b_items, grain_of(double(rows) * double(g.panel), g.b_items));
+      launch(gemm.pack[type], g, g.b_items,
+             product_grain(double(rows) * double(g.panel), g.b_items));
     }
   }
 }
@@ -252,7 +246,7 @@ void launch_conv(ConvArgs& a, int type, ptrdiff_t groups) {
   a.col_blocks = std::clamp<ptrdiff_t>(ptrdiff_t(wanted) / blocks, 1, ceil_div(a.n, a.panel));
   const ptrdiff_t items = blocks * a.col_blocks;
   launch(kernels().conv.conv[type], a, items,
-         total <= 2 * kSerialWork ? items : grain_of(total / double(items), items));
+         total <= 2 * kThreadWork ? items : product_grain(total / double(items), items));
 }
 
 void set_zero(const View& y) {
@@ -382,7 +376,8 @@ void depthwise(const ConvShape& s, bool gradient, const View& x, const View& w, 
       a.channels = s.channels;
       const ptrdiff_t rows = product(a.rows);
       const double work = double(a.pixels) * double(s.channels) * double(product(a.taps) + 1);
-      launch(kernels().conv.depthwise[float_index(y.dtype)], a, rows, grain_of(4 * work, rows));
+      launch(kernels().conv.depthwise[float_index(y.dtype)], a, rows,
+             product_grain(4 * work, rows));
     }
   }
 }
@@ -455,7 +450,8 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
     a.col_blocks =
         a.transposed ? 1 : std::clamp<ptrdiff_t>(wanted / a.tap_blocks, 1, ceil_div(a.n, a.panel));
     const ptrdiff_t items = a.segments * s.groups * a.tap_blocks * a.col_blocks;
-    launch(kernels().conv.conv_weights[type], a, items, grain_of(total / double(items), items));
+    launch(kernels().conv.conv_weights[type], a, items,
+           product_grain(total / double(items), items));
   }
   combine(w, a.partials, a.segments, dw.size() / a.w_row, a.w_row);
   if (a.transposed)
@@ -496,7 +492,7 @@ void depthwise_conv_kernel_grad(const ConvShape& s, const View& x, const View& g
     const ptrdiff_t blocks = ceil_div(s.channels * item, kDepthwiseBytes);
     const double work = double(pixels_of(a)) * double(dw.size());
     launch(kernels().conv.depthwise_weights[float_index(dw.dtype)], a, a.segments * blocks,
-           grain_of(4 * work / double(a.segments * blocks), a.segments * blocks));
+           product_grain(4 * work / double(a.segments * blocks), a.segments * blocks));
   }
   combine(dw, partials->get(), a.segments, dw.size() / s.channels, s.channels);
 }
@@ -517,7 +513,7 @@ void launch_pool(const ConvShape& s, RangeFn fn, bool gradient, PoolArgs a, cons
   const ptrdiff_t items = s.images * (a.whole ? 1 : a.out_lengths[a.cut]);
   const double work =
       double(s.images) * double(product(s.out)) * double(product(s.kernel)) * double(s.channels);
-  launch(fn, a, items, grain_of(4 * work / double(std::max<ptrdiff_t>(1, items)), items));
+  launch(fn, a, items, product_grain(4 * work / double(std::max<ptrdiff_t>(1, items)), items));
 }
 
 }  // namespace

@@ -11,8 +11,7 @@
 namespace pydl {
 namespace {
 
-// Multiply-adds: one thread does kSerialWork before a second one has woken up.
-constexpr double kSerialWork = 2.6e5;
+constexpr double kSerialWork = 2 * kThreadWork;
 constexpr double kItemWork = 1e6;              // of one item, where there is enough for several
 constexpr ptrdiff_t kNarrow = 16;              // columns
 constexpr ptrdiff_t kMostItems = 64;           // of one product
@@ -20,8 +19,6 @@ constexpr ptrdiff_t kFewRows = 32;             // of an item, at least
 constexpr ptrdiff_t kPackedRows = 288;         // rows that pay for packing B in a launch of its own
 constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of B packed, and of A copied, at a time: in L3
 constexpr ptrdiff_t kPartialBytes = 32 << 20;  // of partial sums of long chains at a time
-
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
 struct Gemm : GemmArgs {
   const GemmKernels& kernels = pydl::kernels().gemm;
@@ -55,9 +52,8 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
                             std::max(g.row_blocks, g.m / kFewRows));
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
   const bool serial = work * double(products) <= kSerialWork;
-  const double grain = kSerialWork / 2 * double(blocks) / std::max(work, 1.0);
   launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items,
-         serial ? items : std::max<ptrdiff_t>(1, ptrdiff_t(std::min(grain, double(items)))));
+         serial ? items : product_grain(work / double(blocks), items));
 }
 
 // C^T = B^T A^T, where a narrow product would leave the lanes of a tile empty and A^T has
@@ -164,6 +160,11 @@ void multiply(Gemm& g) {
 }
 
 }  // namespace
+
+ptrdiff_t product_grain(double work, ptrdiff_t items) {
+  const double grain = kThreadWork / std::max(work, 1.0);
+  return std::max<ptrdiff_t>(1, ptrdiff_t(std::min(grain, double(items))));
+}
 
 void matmul(const View& a, const View& b, const View& c, bool accumulate,
             const Epilogue& epilogue) {

@@ -21,4 +21,11 @@ struct Epilogue {
 void matmul(const View& a, const View& b, const View& c, bool accumulate,
             const Epilogue& epilogue = {});
 
+// Multiply-adds that are worth a thread; one thread does twice as many before a second one wakes
+// up.
+constexpr double kThreadWork = 1.3e5;
+
+// Items of `work` multiply-adds each that make a chunk, between 1 and `items`.
+ptrdiff_t product_grain(double work, ptrdiff_t items);
+
 }  // namespace pydl

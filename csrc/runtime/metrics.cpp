@@ -75,30 +75,7 @@ RangeFn match_with(DType b) {
 }
 
 RangeFn match_of(DType a, DType b) {
-  switch (a) {
-    case DType::kBool:
-      return match_with<bool>(b);
-    case DType::kInt8:
-      return match_with<int8_t>(b);
-    case DType::kInt16:
-      return match_with<int16_t>(b);
-    case DType::kInt32:
-      return match_with<int32_t>(b);
-    case DType::kInt64:
-      return match_with<int64_t>(b);
-    case DType::kUInt8:
-      return match_with<uint8_t>(b);
-    case DType::kUInt16:
-      return match_with<uint16_t>(b);
-    case DType::kUInt32:
-      return match_with<uint32_t>(b);
-    case DType::kUInt64:
-      return match_with<uint64_t>(b);
-    case DType::kFloat32:
-      return match_with<float>(b);
-    default:
-      return match_with<double>(b);
-  }
+  return with_dtype(a, [&](auto zero) { return match_with<decltype(zero)>(b); });
 }
 
 struct RowsArgs {

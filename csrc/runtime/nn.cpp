@@ -43,29 +43,6 @@ constexpr ptrdiff_t kMergeGrain = 64;  // strips
 
 int integer_bytes(const View& v) { return item_size(v.dtype); }
 
-// Calls f(T()) with the integer type of a dtype.
-template <class F>
-auto with_integer(DType dtype, F f) {
-  switch (dtype) {
-    case DType::kInt8:
-      return f(int8_t());
-    case DType::kInt16:
-      return f(int16_t());
-    case DType::kInt32:
-      return f(int32_t());
-    case DType::kInt64:
-      return f(int64_t());
-    case DType::kUInt16:
-      return f(uint16_t());
-    case DType::kUInt32:
-      return f(uint32_t());
-    case DType::kUInt64:
-      return f(uint64_t());
-    default:
-      return f(uint8_t());
-  }
-}
-
 // Integers that must lie in [low, high).
 struct RangeArgs {
   char who[48];

@@ -19,8 +19,6 @@ constexpr ptrdiff_t kMostChunks = 64;       // of a launch: long ones read memor
 constexpr ptrdiff_t kNarrowestBytes = 256;  // of a strip of columns
 constexpr ptrdiff_t kNarrowColumns = 16;    // shorter axes are not worth keeping innermost
 
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-
 // Items of `work` elements each that make up `elements`.
 ptrdiff_t grain_of(ptrdiff_t elements, ptrdiff_t work) {
   return std::max<ptrdiff_t>(1, elements / std::max<ptrdiff_t>(work, 1));

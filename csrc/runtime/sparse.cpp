@@ -12,19 +12,10 @@
 namespace pydl {
 namespace {
 
-constexpr double kGrainWork = 1.3e5;           // multiply-adds that are worth a thread
 constexpr double kBoundWork = 8;               // of one step in the search for bounds
 constexpr ptrdiff_t kBlockBytes = 128 * 1024;  // of the gradient, added to in L2
 constexpr ptrdiff_t kFewBlocks = 16;           // a gradient that is worth sharing has as many
 constexpr ptrdiff_t kScratchBytes = 32 << 20;  // of partial sums, and of bounds, at a time
-
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-
-// Items of `work` multiply-adds that make a chunk.
-ptrdiff_t grain_of(double work, ptrdiff_t items) {
-  const double grain = kGrainWork / std::max(work, 1.0);
-  return std::max<ptrdiff_t>(1, ptrdiff_t(std::min(grain, double(items))));
-}
 
 }  // namespace
 
@@ -39,7 +30,7 @@ void csr_matmul(const Csr& a, const View& b, const View& c, const Epilogue& epil
   args.activation = epilogue.activation;
   std::copy_n(epilogue.params, kMaxParams, args.params);
   launch(kernels().sparse.product[float_index(a.dtype)], args, args.a.m,
-         grain_of(double(args.n) * (a.per_row + 1), args.a.m));
+         product_grain(double(args.n) * (a.per_row + 1), args.a.m));
 }
 
 void csr_matmul_gradient(const Csr& a, const View& g, const View& c) {
@@ -54,14 +45,14 @@ void csr_matmul_gradient(const Csr& a, const View& g, const View& c) {
   const double work = double(m) * a.per_row * double(n) + double(k * sum_bytes / item);
   const ptrdiff_t most_blocks = std::max(kFewBlocks, kScratchBytes / 8 / std::max<ptrdiff_t>(m, 1));
   ptrdiff_t block = std::max<ptrdiff_t>(kBlockBytes / sum_bytes, ceil_div(k, most_blocks));
-  if (work > 2 * kGrainWork) block = std::min(block, ceil_div(k, kFewBlocks));
+  if (work > 2 * kThreadWork) block = std::min(block, ceil_div(k, kFewBlocks));
   args.block = ptrdiff_t(std::bit_ceil(size_t(block)));
   args.blocks = ceil_div(k, args.block);
 
   Scratch<int64_t> bounds(m * (args.blocks + 1));
   args.bounds = bounds.get();
   launch(kernels().sparse.bounds, args, m,
-         grain_of(kBoundWork * (a.per_row + double(args.blocks)), m));
+         product_grain(kBoundWork * (a.per_row + double(args.blocks)), m));
 
   const ptrdiff_t segments = std::max<ptrdiff_t>(1, ceil_div(m, kGemmSegment));
   const ptrdiff_t scratch = (segments - 1) * n * item + (n == 1 ? kCsrLaneBytes : 0);
@@ -76,7 +67,7 @@ void csr_matmul_gradient(const Csr& a, const View& g, const View& c) {
   for (; args.first_block < args.blocks; args.first_block += pass)
     launch(kernels().sparse.gradient[float_index(a.dtype)], args,
            std::min(pass, args.blocks - args.first_block),
-           grain_of(work / double(args.blocks), args.blocks));
+           product_grain(work / double(args.blocks), args.blocks));
 }
 
 namespace {

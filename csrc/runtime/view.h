@@ -26,6 +26,44 @@ enum class DType : uint8_t {
 inline int float_index(DType t) { return t == DType::kFloat64; }
 inline bool is_float(DType t) { return t >= DType::kFloat32; }
 
+// Calls f(T()) with the integer type of a dtype.
+template <class F>
+auto with_integer(DType dtype, F f) {
+  switch (dtype) {
+    case DType::kInt8:
+      return f(int8_t());
+    case DType::kInt16:
+      return f(int16_t());
+    case DType::kInt32:
+      return f(int32_t());
+    case DType::kInt64:
+      return f(int64_t());
+    case DType::kUInt16:
+      return f(uint16_t());
+    case DType::kUInt32:
+      return f(uint32_t());
+    case DType::kUInt64:
+      return f(uint64_t());
+    default:
+      return f(uint8_t());
+  }
+}
+
+// Calls f(T()) with the type of a dtype.
+template <class F>
+auto with_dtype(DType dtype, F f) {
+  switch (dtype) {
+    case DType::kBool:
+      return f(bool());
+    case DType::kFloat32:
+      return f(float());
+    case DType::kFloat64:
+      return f(double());
+    default:
+      return with_integer(dtype, f);
+  }
+}
+
 struct View {
   char* data = nullptr;
   DType dtype = DType::kFloat32;
