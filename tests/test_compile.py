@@ -115,7 +115,7 @@ def test_loss_without_reduction_is_refused():
 
 
 def test_labels_sorted_by_class_and_validation_split_warn_once(monkeypatch):
-    monkeypatch.setattr("pydl.models.trainer._warned_sorted", False)
+    monkeypatch.setattr("pydl.models.sources._warned_sorted", False)
     x, _ = rows(20)
     y = np.repeat([0, 1], 10)
     model = linear()
@@ -127,7 +127,7 @@ def test_labels_sorted_by_class_and_validation_split_warn_once(monkeypatch):
 
 
 def test_mixed_labels_and_regression_targets_do_not_warn(monkeypatch):
-    monkeypatch.setattr("pydl.models.trainer._warned_sorted", False)
+    monkeypatch.setattr("pydl.models.sources._warned_sorted", False)
     x, _ = rows(20)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,7 +12,7 @@ from model_helpers import Batches, Recorder, Seen, Two, endless, linear, numbere
 
 import pydl
 from pydl import callbacks, layers, metrics, optimizers, random
-from pydl.models import Model, Sequential
+from pydl.models import Model, Sequential, sources
 from pydl.models import data as data_module
 
 # 1. Batches
@@ -458,7 +458,7 @@ def test_weights_are_in_layer_order_kernel_before_bias():
 
 def test_batches_of_consecutive_rows_are_views():
     x, y = rows(10)
-    source = data_module.ArraySource("fit", x, y, batch_size=4)
+    source = sources.ArraySource("fit", x, y, batch_size=4)
     for bx, by, _, _ in source.batches(0):
         assert np.shares_memory(bx.numpy(), x) and np.shares_memory(by.numpy(), y)
 
@@ -567,7 +567,7 @@ def test_batches_hold_each_row_once(n, size, tail, dtype, shuffle, layout):
         x = x[::-1]
     elif layout == "broadcast":
         x = np.broadcast_to(x[:1], x.shape)
-    source = data_module.ArraySource(
+    source = sources.ArraySource(
         "fit", data_module.as_arrays(x, "fit", "x"), np.arange(n), batch_size=size, shuffle=shuffle
     )
     seen = []

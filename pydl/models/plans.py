@@ -10,7 +10,8 @@ from typing import Any
 from pydl import config
 from pydl.function import Function, Plan
 from pydl.models.compiled import Compiled
-from pydl.models.data import ArraySource, holds_sparse
+from pydl.models.data import holds_sparse
+from pydl.models.sources import ArraySource
 from pydl.optimizers import Optimizer
 
 # How long one call of C++ may take before Python looks at signals and draws the progress bar.

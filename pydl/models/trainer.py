@@ -14,10 +14,11 @@ from pydl.callbacks import CallbackList, History, ProgbarLogger
 from pydl.callbacks.progress import is_terminal
 from pydl.function import Plan
 from pydl.layers.base import Layer
-from pydl.models import data
+from pydl.models import data, sources
 from pydl.models.compiled import as_number
-from pydl.models.data import ArraySource, Source, StreamSource, as_arrays
+from pydl.models.data import as_arrays
 from pydl.models.plans import EpochPlans, step_function, step_on_arrays
+from pydl.models.sources import ArraySource, Source
 from pydl.models.steps import Steps, row_count
 from pydl.tensor import Tensor
 
@@ -190,7 +191,7 @@ class Trainer(Steps):
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"fit: shuffle must be True, False or 'batch', got {shuffle!r}")
         shuffle = shuffle if shuffle == "batch" else bool(shuffle)
-        source, held_out = self._training_source(
+        source, held_out = sources.training_source(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle,
             validation_split if validation_data is None else 0.0,
         )  # fmt: skip
@@ -198,7 +199,7 @@ class Trainer(Steps):
             validation_data = held_out
         val_source = None
         if validation_data is not None:
-            val_source = self._validation_source(
+            val_source = sources.validation_source(
                 validation_data, validation_batch_size or batch_size, validation_steps
             )
         self._build_for(source)
@@ -264,81 +265,6 @@ class Trainer(Steps):
         if self._compiled is None and type(self).train_step is Trainer.train_step:
             self._need_compiled(who)
 
-    def _arrays(self, who: str, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """Return the data of the user as arrays whose rows fit together."""
-        if x is None:
-            raise ValueError(f"{who}: x is missing")
-        arrays = tuple(
-            as_arrays(value, who, name)
-            for value, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
-        )
-        data.check_rows(who, x=arrays[0], y=arrays[1], sample_weight=arrays[2])
-        return arrays
-
-    def _source(
-        self,
-        who: str,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        batch_size: int | None = None,
-        steps: int | None = None,
-        shuffle: bool | str = False,
-        class_weight: Mapping[int, float] | None = None,
-    ) -> Source:
-        """Return the batches of what a method was given."""
-        if data.is_stream(x):
-            for name, value in (("y", y), ("sample_weight", sample_weight)):
-                if value is not None:
-                    raise ValueError(
-                        f"{who}: {name} must be None where x hands out batches; yield (x, y) or "
-                        "(x, y, sample_weight)"
-                    )
-            return StreamSource(who, x, steps, shuffle, class_weight)
-        arrays = self._arrays(who, x, y, sample_weight)
-        weight = data.combine_weights(who, arrays[1], arrays[2], class_weight)
-        return ArraySource(who, arrays[0], arrays[1], weight, batch_size, shuffle, steps)
-
-    def _training_source(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Mapping[int, float] | None,
-        batch_size: int | None,
-        steps: int | None,
-        shuffle: bool | str,
-        validation_split: float,
-    ) -> tuple[Source, Any]:
-        """Return the batches to train on, and what `validation_split` holds out of the arrays."""
-        if not validation_split:
-            source = self._source(
-                "fit", x, y, sample_weight, batch_size, steps, shuffle, class_weight
-            )
-            return source, None
-        if data.is_stream(x):
-            raise ValueError("fit: validation_split needs arrays; pass validation_data")
-        arrays = self._arrays("fit", x, y, sample_weight)
-        if data.sorted_by_class(arrays[1]):
-            _warn_sorted()
-        kept, held_out = data.split("fit", *arrays, validation_split)
-        source = self._source("fit", *kept, batch_size, steps, shuffle, class_weight)
-        return source, held_out
-
-    def _validation_source(
-        self, validation_data: Any, batch_size: int | None, steps: int | None
-    ) -> Source:
-        """Return the batches of `validation_data`."""
-        if data.is_stream(validation_data):
-            return StreamSource("fit", validation_data, steps)
-        if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
-            raise ValueError(
-                "fit: validation_data must be (x, y), (x, y, sample_weight) or a generator, "
-                f"got {type(validation_data).__name__}"
-            )
-        x, y, weight = (*validation_data, None, None)[:3]
-        return self._source("fit: validation_data", x, y, weight, batch_size, steps)
-
     def _build_for(self, source: Source) -> None:
         """Build the model for the first batch, so that callbacks see its weights."""
         if not self.built and type(self).call is not Layer.call:
@@ -385,7 +311,7 @@ class Trainer(Steps):
         """
         if self._compiled is None and type(self).test_step is Trainer.test_step:
             self._need_compiled("evaluate")
-        source = self._source("evaluate", x, y, sample_weight, batch_size, steps)
+        source = sources.make_source("evaluate", x, y, sample_weight, batch_size, steps)
         bar = self._short_bar(verbose, source, "Evaluation")
         hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
         try:
@@ -422,9 +348,9 @@ class Trainer(Steps):
             A float array with one row per sample; a list or dictionary for several outputs.
         """
         if callbacks is None and steps is None and verbose in ("auto", 0) and _is_array(x):
-            if 0 < len(x) <= data.check_batch_size("predict", batch_size):
+            if 0 < len(x) <= sources.check_batch_size("predict", batch_size):
                 return self.predict_on_batch(x)  # one batch that nobody watches
-        source = self._source("predict", x, None, None, batch_size, steps)
+        source = sources.make_source("predict", x, None, None, batch_size, steps)
         bar = self._short_bar(verbose, source, "Prediction")
         hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
         hears_begin = hooks.listens("on_predict_batch_begin")
@@ -484,7 +410,7 @@ class Trainer(Steps):
         True
         """
         self._need_training("plan")
-        source = self._source("plan", x, y, sample_weight, batch_size)
+        source = sources.make_source("plan", x, y, sample_weight, batch_size)
         if not isinstance(source, ArraySource) or not self._records("train"):
             raise RuntimeError("plan: needs arrays, and a model that fit may record")
         self._build_for(source)
@@ -531,7 +457,7 @@ class Trainer(Steps):
     ) -> Any:
         """Run one step on all rows of the data."""
         who = f"{phase}_on_batch"
-        x, y, weight = self._arrays(who, x, y, weight)
+        x, y, weight = sources.arrays_of(who, x, y, weight)
         weight = data.combine_weights(who, y, weight, class_weight)
         batch = tuple(data.tensors(nest) for nest in (x, y, weight))
         self.reset_metrics()
@@ -605,18 +531,3 @@ def _validates(epoch: int, frequency: Any) -> bool:
             raise ValueError(f"fit: validation_freq must be at least 1, got {frequency}")
         return (epoch + 1) % int(frequency) == 0
     return epoch + 1 in frequency
-
-
-_warned_sorted = False
-
-
-def _warn_sorted() -> None:
-    """Warn once that a split of sorted labels holds out whole classes."""
-    global _warned_sorted
-    if not _warned_sorted:
-        _warned_sorted = True
-        warnings.warn(
-            "fit: validation_split takes the last rows and the labels are sorted by class, so "
-            "training and validation see different classes; shuffle x and y together first",
-            stacklevel=4,
-        )
