@@ -237,7 +237,9 @@ py::object output_array(const char* who, py::handle out, DType dtype, int ndim,
   const std::string name = std::string(who) + ": out ";
   if (!PyArray_ISWRITEABLE(reinterpret_cast<PyArrayObject*>(out.ptr())))
     throw std::invalid_argument(name + "is read-only");
-  if (view.dtype != dtype) throw py::type_error(name + "must have the dtype of the result");
+  if (view.dtype != dtype)
+    throw py::type_error(name + "must have dtype " + dtype_name(dtype) + ", got " +
+                         dtype_name(view.dtype));
   if (view.ndim != ndim || !std::equal(shape, shape + ndim, view.shape))
     throw std::invalid_argument(name + "must have shape " + shape_text(shape, ndim) + ", got " +
                                 shape_text(view.shape, view.ndim));

@@ -22,6 +22,13 @@ enum class DType : uint8_t {
   kFloat64
 };
 
+// As NumPy calls it.
+inline const char* dtype_name(DType t) {
+  constexpr const char* kNames[] = {"bool",   "int8",   "int16",  "int32",   "int64",  "uint8",
+                                    "uint16", "uint32", "uint64", "float32", "float64"};
+  return kNames[int(t)];
+}
+
 // Index into the kernels' [kFloatTypes] arrays.
 inline int float_index(DType t) { return t == DType::kFloat64; }
 inline bool is_float(DType t) { return t >= DType::kFloat32; }

@@ -197,7 +197,7 @@ def write(
     y = compute(array)
     if y is not array:
         if array.dtype != y.dtype:
-            raise TypeError(f"{name}: out must have the dtype of the result")
+            raise TypeError(f"{name}: out must have dtype {y.dtype}, got {array.dtype}")
         if array.shape != y.shape:
             raise ValueError(f"{name}: out must have shape {y.shape}, got {array.shape}")
         if not array.flags.writeable:
