@@ -77,14 +77,21 @@ def _rates(ax: Any, run: Mapping[str, Any], rows: Sequence[Any], line: str) -> N
     ax.grid(alpha=0.3)
 
 
+def _panel_of(
+    run: Mapping[str, Any], ax: Any, rows: list[Any], line: str, title: str, x_label: str
+) -> bool:
+    """GFLOP/s of these rows, if there is an axis to draw on; whether there is anything to draw."""
+    if ax is not None:
+        ax.set_title(title)
+        if rows:
+            _rates(ax, run, rows, line)
+            ax.set_xlabel(x_label)
+    return bool(rows)
+
+
 def _squares(run: Mapping[str, Any], ax: Any) -> bool:
     rows = [r for r in run["results"] if _is_square(r["case"])]
-    if ax is not None and rows:
-        _rates(ax, run, rows, "-")
-        ax.set_xlabel("n of n x n @ n x n")
-    if ax is not None:
-        ax.set_title("square products")
-    return bool(rows)
+    return _panel_of(run, ax, rows, "-", "square products", "n of n x n @ n x n")
 
 
 def _products(run: Mapping[str, Any], ax: Any) -> bool:
@@ -92,12 +99,8 @@ def _products(run: Mapping[str, Any], ax: Any) -> bool:
     rows = [
         r for r in run["results"] if r["case"]["family"] in families and not _is_square(r["case"])
     ]
-    if ax is not None and rows:
-        _rates(ax, run, rows, "none")
-        ax.set_xlabel("(m k n)^(1/3); sparse: multiply-adds of non-zero elements")
-    if ax is not None:
-        ax.set_title("other products")
-    return bool(rows)
+    label = "(m k n)^(1/3); sparse: multiply-adds of non-zero elements"
+    return _panel_of(run, ax, rows, "none", "other products", label)
 
 
 def _bandwidth(run: Mapping[str, Any], ax: Any) -> bool:
