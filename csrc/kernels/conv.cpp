@@ -8,8 +8,6 @@
 namespace pydl::PYDL_ISA {
 namespace {
 
-inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
 // Columns that a panel of `cols` columns has in memory.
 template <class T>
 inline ptrdiff_t padded(ptrdiff_t cols) {
@@ -42,7 +40,7 @@ void frame(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& f = *static_cast<const FrameArgs*>(args);
   const ptrdiff_t row = f.in[2] * f.pixel_bytes, before = f.before[2] * f.pixel_bytes;
   const ptrdiff_t out_row = f.out[2] * f.pixel_bytes;
-  const ptrdiff_t most = least(row, out_row - before);
+  const ptrdiff_t most = min<ptrdiff_t>(row, out_row - before);
   for (ptrdiff_t item = begin; item < end; ++item) {
     Parts parts{item};
     const ptrdiff_t i = parts.next(f.out[1]) - f.before[1], j = parts.next(f.out[0]) - f.before[0];
@@ -69,7 +67,7 @@ void conv(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const ptrdiff_t col = parts.next(g.col_blocks), pixel = parts.next(g.pixel_blocks);
     const ptrdiff_t row = parts.next(g.row_blocks), group = parts.rest;
     const ptrdiff_t j = panels * col / g.col_blocks * g.panel;
-    const ptrdiff_t stop = least(g.n, panels * (col + 1) / g.col_blocks * g.panel);
+    const ptrdiff_t stop = min<ptrdiff_t>(g.n, panels * (col + 1) / g.col_blocks * g.panel);
     const ptrdiff_t first = g.pixels * pixel / g.pixel_blocks;
     const ptrdiff_t m = g.pixels * (pixel + 1) / g.pixel_blocks - first;
     const ptrdiff_t r0 = rows * row / g.row_blocks, r1 = rows * (row + 1) / g.row_blocks;
@@ -79,11 +77,11 @@ void conv(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const T* bias = g.bias ? static_cast<const T*>(g.bias) + group * g.n : nullptr;
     ptrdiff_t t = 0;
     do {
-      const ptrdiff_t count = least(g.tap_block, taps - t);
+      const ptrdiff_t count = min<ptrdiff_t>(g.tap_block, taps - t);
       const bool last = t + count == taps;
       for (ptrdiff_t i = 0; i < count; ++i) offsets[i] = offset(g.taps, g.x_taps, t + i);
       for (ptrdiff_t at = j; at < stop; at += g.panel) {
-        const ptrdiff_t cols = least(g.panel, stop - at), width = padded<T>(cols);
+        const ptrdiff_t cols = min<ptrdiff_t>(g.panel, stop - at), width = padded<T>(cols);
         for (ptrdiff_t r = r0; r < r1; ++r)
           g.multiply({.m = m,
                       .cols = cols,
@@ -136,13 +134,13 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const ptrdiff_t most =  // pixels at a time
       g.in_place || g.transposed ? kConvPixels : kGemmStackBytes / ptrdiff_t(sizeof(T)) / g.panel;
   const ptrdiff_t pieces = ceil_div(g.pixels, most);  // of a row
-  const ptrdiff_t block = pieces > 1 ? 1 : least(kConvTaps, most / g.pixels);
+  const ptrdiff_t block = pieces > 1 ? 1 : min<ptrdiff_t>(kConvTaps, most / g.pixels);
   for (ptrdiff_t item = begin; item < end; ++item) {
     Parts parts{item};
     const ptrdiff_t col = parts.next(g.col_blocks), tap = parts.next(g.tap_blocks);
     const ptrdiff_t group = parts.next(g.groups), s = parts.rest;
     const ptrdiff_t j = panels * col / g.col_blocks * g.panel;
-    const ptrdiff_t stop = least(g.n, panels * (col + 1) / g.col_blocks * g.panel);
+    const ptrdiff_t stop = min<ptrdiff_t>(g.n, panels * (col + 1) / g.col_blocks * g.panel);
     const ptrdiff_t t0 = taps * tap / g.tap_blocks, t1 = taps * (tap + 1) / g.tap_blocks;
     const T* x = static_cast<const T*>(g.x) + group * g.k;
     const T* y = static_cast<const T*>(g.y) + group * g.n;
@@ -151,7 +149,7 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     bool accumulate = g.accumulate;
     const ptrdiff_t end_row = rows * (s + 1) / g.segments;
     for (ptrdiff_t r = rows * s / g.segments, count; r < end_row; r += count) {
-      count = least(block, end_row - r);
+      count = min<ptrdiff_t>(block, end_row - r);
       for (ptrdiff_t i = 0; i < count; ++i) {
         offsets[i] = offset(g.rows, g.x_rows, r + i);
         y_offsets[i] = offset(g.rows, g.y_rows, r + i);
@@ -162,7 +160,7 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
         for (ptrdiff_t t = t0; g.transposed && t < t1; ++t)
           for (ptrdiff_t at = 0; at < g.k; at += g.panel)
             g.multiply({.m = g.n,
-                        .cols = least(g.panel, g.k - at),
+                        .cols = min<ptrdiff_t>(g.panel, g.k - at),
                         .k = pixels,
                         .taps = count,
                         .offsets = y_offsets,
@@ -177,7 +175,7 @@ void conv_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
                         .bias = nullptr,
                         .accumulate = accumulate});
         for (ptrdiff_t at = j; !g.transposed && at < stop; at += g.panel) {
-          const ptrdiff_t cols = least(g.panel, stop - at);
+          const ptrdiff_t cols = min<ptrdiff_t>(g.panel, stop - at);
           const T* b = packed;
           if (g.in_place)
             b = y + at + offset(g.rows, g.y_rows, r) + first * g.y_pixel;
@@ -263,7 +261,7 @@ void depthwise(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     ptrdiff_t c = 0;
     for (; c + 2 * V <= g.channels; c += 2 * V) depthwise_row<T, 2>(g, x + c, w + c, y + c, V);
     for (; c < g.channels; c += V)
-      depthwise_row<T, 1>(g, x + c, w + c, y + c, least(V, g.channels - c));
+      depthwise_row<T, 1>(g, x + c, w + c, y + c, min<ptrdiff_t>(V, g.channels - c));
   }
 }
 
@@ -302,7 +300,7 @@ void depthwise_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const ptrdiff_t blocks = ceil_div(g.channels, kBlock);
   for (ptrdiff_t item = begin; item < end; ++item) {
     const ptrdiff_t s = item / blocks, first = item % blocks * kBlock;
-    const ptrdiff_t stop = least(g.channels, first + kBlock);
+    const ptrdiff_t stop = min<ptrdiff_t>(g.channels, first + kBlock);
     const ptrdiff_t end_row = rows * (s + 1) / g.segments;
     const T* x = static_cast<const T*>(g.x);
     const T* y = static_cast<const T*>(g.y);
@@ -319,7 +317,7 @@ void depthwise_weights(const void* args, ptrdiff_t begin, ptrdiff_t end) {
                                           accumulate);
         } else {
           for (ptrdiff_t c = first; c < stop; c += V)
-            depthwise_tap<T, 1>(g, x_at + c, y + c, w_at + c, r, next, least(V, stop - c),
+            depthwise_tap<T, 1>(g, x_at + c, y + c, w_at + c, r, next, min<ptrdiff_t>(V, stop - c),
                                 accumulate);
         }
       }
