@@ -137,11 +137,25 @@ def reduce() -> Iterator[Case]:
 
 
 def nn() -> Iterator[Case]:
-    """Softmax over the last axis."""
+    """Softmax, crossentropy and normalization, alone and with their gradients."""
+    shapes = ((128, 10), (512, 46), (512, 1000), (4096, 64))
     for op in ("softmax", "log_softmax"):
-        for shape in ((128, 10), (512, 1000)):
+        for shape in shapes:
             args = {"op": op, "shape": shape}
             yield Case(f"{op}-{_text(shape)}", NN, "softmax", args, bytes=_traffic(shape, shape))
+    for kind in ("crossentropy", "sparse_crossentropy"):
+        for shape in shapes:
+            # Labels and logits are read, the gradient is written.
+            labels = shape if kind == "crossentropy" else (2 * shape[0],)
+            traffic = _traffic(shape, labels, shape)
+            yield Case(f"{kind}-train-{_text(shape)}", NN, kind, {"shape": shape}, bytes=traffic)
+    for op in ("layer_normalization", "batch_normalization"):
+        for shape in ((128, 512), (512, 1000), (4096, 64)):
+            args = {"op": op, "shape": shape}
+            name, both = f"{op}-{_text(shape)}", _traffic(shape, shape)
+            yield Case(name, NN, "normalization", args, bytes=both)
+            name = f"{op}-train-{_text(shape)}"
+            yield Case(name, NN, "normalization_train", args, bytes=2 * both + _traffic(shape))
 
 
 def _matmul(m: int, k: int, n: int, layout: str = "NN", batch: int = 0) -> Case:

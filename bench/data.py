@@ -36,6 +36,23 @@ def bag_of_words(batch: int, inputs: int, per_row: int) -> np.ndarray:
     return x
 
 
+def classes(shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits, a label of each row, and the labels as one-hot rows."""
+    labels = np.random.default_rng(1).integers(0, shape[1], shape[0])
+    return uniform(shape, -5, 5), labels, np.eye(shape[1], dtype=np.float32)[labels]
+
+
+def normalization_operands(shape: Sequence[int]) -> list[np.ndarray]:
+    """Rows, scale and offset of the columns, and the gradient of the output."""
+    width = (shape[1],)
+    return [
+        uniform(shape),
+        uniform(width, 0.5, 1.5, 1),
+        uniform(width, seed=2),
+        uniform(shape, seed=3),
+    ]
+
+
 def conv_operands(x: Sequence[int], filters: int, stride: int) -> list[np.ndarray]:
     """Images, a 3x3 kernel, and the gradient of their convolution with padding "same"."""
     kernel = (3, 3, x[-1], filters)

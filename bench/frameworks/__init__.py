@@ -8,7 +8,7 @@ the result; or None where the framework lacks the op. `to_numpy` turns the resul
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -47,6 +47,18 @@ def build(module: ModuleType, kind: str, args: dict[str, Any]) -> Callable[[], A
         return control()
     function = getattr(module, kind, None)
     return None if function is None else function(**args)
+
+
+def gradient(leaves: Sequence[Any], forward: Callable[[], Any], g: Any = None) -> Any:
+    """The gradient of the first leaf, computed with those of the others, by `backward`."""
+
+    def run() -> Any:
+        for leaf in leaves:
+            leaf.grad = None
+        forward().backward(g)
+        return leaves[0].grad
+
+    return run
 
 
 def control() -> Callable[[], Any]:

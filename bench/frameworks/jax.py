@@ -53,6 +53,44 @@ def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
     return _jitted(getattr(jax.nn, op), data.uniform(shape, -5, 5))
 
 
+def crossentropy(shape: Sequence[int]) -> Callable[[], Any]:
+    logits, _, labels = data.classes(shape)
+
+    def loss(x: Any, t: Any) -> Any:
+        return -(t * jax.nn.log_softmax(x)).sum(-1).mean()
+
+    return _jitted(jax.grad(loss), logits, labels)
+
+
+def sparse_crossentropy(shape: Sequence[int]) -> Callable[[], Any]:
+    logits, labels, _ = data.classes(shape)
+
+    def loss(x: Any, t: Any) -> Any:
+        return -jnp.take_along_axis(jax.nn.log_softmax(x), t[:, None], 1).mean()
+
+    return _jitted(jax.grad(loss), logits, labels)
+
+
+def _normalized(op: str, x: Any, scale: Any, offset: Any) -> Any:
+    axis = -1 if op == "layer_normalization" else 0
+    mean, variance = x.mean(axis, keepdims=True), x.var(axis, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(variance + 1e-3) * scale + offset
+
+
+def normalization(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    operands = data.normalization_operands(shape)[:3]
+    return _jitted(lambda *operands: _normalized(op, *operands), *operands)
+
+
+def normalization_train(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    def train(x: Any, scale: Any, offset: Any, g: Any) -> Any:
+        y, gradient = jax.vjp(lambda *operands: _normalized(op, *operands), x, scale, offset)
+        return y, *gradient(g)
+
+    run = _jitted(train, *data.normalization_operands(shape))
+    return lambda: run()[1]
+
+
 def matmul(m: int, k: int, n: int, layout: str, batch: int) -> Callable[[], Any]:
     def product(a: Any, b: Any) -> Any:
         return (a if layout[0] == "N" else a.mT) @ (b if layout[1] == "N" else b.mT)

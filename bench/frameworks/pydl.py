@@ -10,6 +10,7 @@ import numpy as np
 
 import pydl
 from bench import course, data
+from bench.frameworks import gradient
 
 
 def version() -> str:
@@ -47,6 +48,36 @@ def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
     return lambda: f(x)
 
 
+def crossentropy(shape: Sequence[int]) -> Callable[[], Any]:
+    logits, _, labels = data.classes(shape)
+    x, t = pydl.tensor(logits, requires_grad=True), pydl.tensor(labels)
+    f = pydl.categorical_crossentropy_with_logits
+    return gradient([x], lambda: pydl.mean(f(t, x)))
+
+
+def sparse_crossentropy(shape: Sequence[int]) -> Callable[[], Any]:
+    logits, labels, _ = data.classes(shape)
+    x, f = pydl.tensor(logits, requires_grad=True), pydl.sparse_categorical_crossentropy_with_logits
+    return gradient([x], lambda: pydl.mean(f(labels, x)))
+
+
+def _normalized(op: str, *operands: pydl.Tensor) -> pydl.Tensor:
+    if op == "layer_normalization":
+        return pydl.layer_normalization(*operands)
+    return pydl.batch_normalization(*operands)[0]
+
+
+def normalization(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    operands = [pydl.tensor(a) for a in data.normalization_operands(shape)[:3]]
+    return lambda: _normalized(op, *operands)
+
+
+def normalization_train(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    *arrays, g = data.normalization_operands(shape)
+    leaves = [pydl.tensor(a, requires_grad=True) for a in arrays]
+    return gradient(leaves, lambda: _normalized(op, *leaves), pydl.tensor(g))
+
+
 def matmul(m: int, k: int, n: int, layout: str, batch: int) -> Callable[[], Any]:
     a, b = map(pydl.tensor, data.factors(m, k, n, layout, batch))
     a = a if layout[0] == "N" else a.mT
@@ -60,13 +91,7 @@ def sparse_layer(
     x = pydl.sparse.csr(data.bag_of_words(batch, inputs, per_row))
     w = pydl.tensor(data.uniform((inputs, units)), requires_grad=True)
     g = pydl.tensor(data.uniform((batch, units), seed=1))
-
-    def run() -> Any:
-        w.grad = None
-        (x @ w).backward(g)
-        return w.grad
-
-    return run
+    return gradient([w], lambda: x @ w, g)
 
 
 def dense(batch: int, inputs: int, units: int) -> Callable[[], Any]:
@@ -84,13 +109,7 @@ def conv_train(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]
     arrays = data.conv_operands(x, filters, stride)
     images, kernel = (pydl.tensor(a, requires_grad=True) for a in arrays[:2])
     g = pydl.tensor(arrays[2])
-
-    def run() -> Any:
-        images.grad = kernel.grad = None
-        pydl.conv(images, kernel, stride, "same").backward(g)
-        return kernel.grad
-
-    return run
+    return gradient([kernel, images], lambda: pydl.conv(images, kernel, stride, "same"), g)
 
 
 def depthwise(x: Sequence[int]) -> Callable[[], Any]:
@@ -105,14 +124,8 @@ def max_pool(x: Sequence[int]) -> Callable[[], Any]:
 
 def max_pool_train(x: Sequence[int]) -> Callable[[], Any]:
     images, g = data.pool_operands(x)
-    tx, tg = pydl.tensor(images, requires_grad=True), pydl.tensor(g)
-
-    def run() -> Any:
-        tx.grad = None
-        pydl.max_pool(tx, 2).backward(tg)
-        return tx.grad
-
-    return run
+    tx = pydl.tensor(images, requires_grad=True)
+    return gradient([tx], lambda: pydl.max_pool(tx, 2), pydl.tensor(g))
 
 
 def _model(units: Sequence[int], hidden: str, output: str, loss: str, metrics: list[str]) -> Any:

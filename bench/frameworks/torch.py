@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from bench import data
-from bench.frameworks import find
+from bench.frameworks import find, gradient
 
 ALIASES = {
     "divide": torch.div,
@@ -66,6 +66,36 @@ def softmax(op: str, shape: Sequence[int]) -> Callable[[], Any]:
     return lambda: f(x, dim=-1)
 
 
+def crossentropy(shape: Sequence[int]) -> Callable[[], Any]:
+    logits, _, labels = map(torch.from_numpy, data.classes(shape))
+    logits.requires_grad_()
+    return gradient([logits], lambda: F.cross_entropy(logits, labels))
+
+
+def sparse_crossentropy(shape: Sequence[int]) -> Callable[[], Any]:
+    logits, labels, _ = map(torch.from_numpy, data.classes(shape))
+    logits.requires_grad_()
+    return gradient([logits], lambda: F.cross_entropy(logits, labels))
+
+
+def _normalized(op: str, x: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor) -> Any:
+    if op == "layer_normalization":
+        return F.layer_norm(x, x.shape[1:], scale, offset, 1e-3)
+    return F.batch_norm(x, None, None, scale, offset, training=True, eps=1e-3)
+
+
+def normalization(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    operands = [torch.from_numpy(a) for a in data.normalization_operands(shape)[:3]]
+    return lambda: _normalized(op, *operands)
+
+
+def normalization_train(op: str, shape: Sequence[int]) -> Callable[[], Any]:
+    *leaves, g = map(torch.from_numpy, data.normalization_operands(shape))
+    for leaf in leaves:
+        leaf.requires_grad_()
+    return gradient(leaves, lambda: _normalized(op, *leaves), g)
+
+
 def matmul(m: int, k: int, n: int, layout: str, batch: int) -> Callable[[], Any]:
     a, b = map(torch.from_numpy, data.factors(m, k, n, layout, batch))
     a = a if layout[0] == "N" else a.mT
@@ -117,13 +147,8 @@ def conv_train(x: Sequence[int], filters: int, stride: int) -> Callable[[], Any]
     images, kernel, g = data.conv_operands(x, filters, stride)
     tx, tw, tg = _channels_last(images), _kernel(kernel), _channels_last(g)
     tx.requires_grad_(), tw.requires_grad_()
-
-    def run() -> Any:
-        tx.grad = tw.grad = None
-        _conv(tx, tw, stride).backward(tg)
-        return tw.grad.permute(2, 3, 1, 0)
-
-    return run
+    run = gradient([tw, tx], lambda: _conv(tx, tw, stride), tg)
+    return lambda: run().permute(2, 3, 1, 0)
 
 
 def depthwise(x: Sequence[int]) -> Callable[[], Any]:
@@ -140,13 +165,8 @@ def max_pool(x: Sequence[int]) -> Callable[[], Any]:
 def max_pool_train(x: Sequence[int]) -> Callable[[], Any]:
     images, g = map(_channels_last, data.pool_operands(x))
     images.requires_grad_()
-
-    def run() -> Any:
-        images.grad = None
-        F.max_pool2d(images, 2).backward(g)
-        return images.grad.permute(0, 2, 3, 1)
-
-    return run
+    run = gradient([images], lambda: F.max_pool2d(images, 2), g)
+    return lambda: run().permute(0, 2, 3, 1)
 
 
 _LAYERS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}

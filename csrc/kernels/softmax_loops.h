@@ -102,47 +102,76 @@ inline void softmax_narrow(const SoftmaxArgs& a, ptrdiff_t row, ptrdiff_t rows) 
   }
 }
 
+template <class T>
+struct RowSum {
+  T m, sum;  // max x, sum exp(x - m)
+};
+
+// Writes exp(x - m) / sum to y, unless it is the logarithm that is wanted.
 template <class T, Head kHead>
-inline void softmax_wide(const SoftmaxArgs& a, ptrdiff_t row) {
-  using V = Vec<T>;
-  const ptrdiff_t n = a.n;
-  const T* x = static_cast<const T*>(a.x) + row * n;
-  T* y = static_cast<T*>(a.y) + row * n;
-  const V m = broadcast(max_row(x, n));
+inline RowSum<T> softmax_row(const T* x, ptrdiff_t n, T* y) {
+  const T m = max_row(x, n);
   const T sum = sum_row<T, 1>(n, [&](ptrdiff_t i, ptrdiff_t lanes) {
-    const V e = exp(load_up_to(x + i, lanes) - m);
+    const Vec<T> e = exp(load_up_to(x + i, lanes) - broadcast(m));
     if constexpr (kHead != Head::kLogSoftmax) store_up_to(y + i, e, lanes);
     return e;
   });
-  V log_sum{};
-  if constexpr (kHead != Head::kSoftmax) log_sum = log(broadcast(sum));
-  if constexpr (kHead == Head::kLogSoftmax) {
-    for (ptrdiff_t i = 0; i < n; ++i) y[i] = (x[i] - m[0]) - log_sum[0];
-  } else {
+  if constexpr (kHead != Head::kLogSoftmax) {
     const T scale = 1 / sum;
     for (ptrdiff_t i = 0; i < n; ++i) y[i] *= scale;
   }
+  return {m, sum};
+}
 
-  if constexpr (kHead == Head::kSparse)
-    static_cast<T*>(a.loss)[row] = log_sum[0] + (m[0] - x[label_at(a.labels, a.label_bytes, row)]);
-  if constexpr (kHead == Head::kDense) {
-    const T* t = static_cast<const T*>(a.labels) + row * n;
-    static_cast<T*>(a.loss)[row] = sum_row<T, 2>(n, [&](ptrdiff_t i, ptrdiff_t lanes) {
-      return weighted_loss(load_up_to(t + i, lanes), load_up_to(x + i, lanes), m, log_sum);
-    });
-    static_cast<T*>(a.label_sums)[row] =
-        sum_row<T, 4>(n, [&](ptrdiff_t i, ptrdiff_t lanes) { return load_up_to(t + i, lanes); });
+// At most kLanes rows: one logarithm takes the sums of all.
+template <class T, Head kHead>
+inline void softmax_wide(const SoftmaxArgs& a, ptrdiff_t row, ptrdiff_t rows) {
+  const ptrdiff_t n = a.n;
+  const T* x = static_cast<const T*>(a.x) + row * n;
+  T* y = static_cast<T*>(a.y) + row * n;
+  T maxima[kLanes<T>], sums[kLanes<T>];
+  for (ptrdiff_t r = 0; r < rows; ++r) {
+    const RowSum<T> row_sum = softmax_row<T, kHead>(x + r * n, n, y + r * n);
+    maxima[r] = row_sum.m;
+    sums[r] = row_sum.sum;
+  }
+  const Vec<T> log_sums = log(load_up_to(sums, rows));
+  for (ptrdiff_t r = 0; r < rows; ++r) {
+    const T* x_row = x + r * n;
+    const T m = maxima[r], log_sum = log_sums[r];
+    if constexpr (kHead == Head::kLogSoftmax)
+      for (ptrdiff_t i = 0; i < n; ++i) y[r * n + i] = (x_row[i] - m) - log_sum;
+    if constexpr (kHead == Head::kSparse)
+      static_cast<T*>(a.loss)[row + r] =
+          log_sum + (m - x_row[label_at(a.labels, a.label_bytes, row + r)]);
+    if constexpr (kHead == Head::kDense) {
+      const T* t = static_cast<const T*>(a.labels) + (row + r) * n;
+      static_cast<T*>(a.loss)[row + r] = sum_row<T, 2>(n, [&](ptrdiff_t i, ptrdiff_t lanes) {
+        return weighted_loss(load_up_to(t + i, lanes), load_up_to(x_row + i, lanes), broadcast(m),
+                             broadcast(log_sum));
+      });
+      static_cast<T*>(a.label_sums)[row + r] =
+          sum_row<T, 4>(n, [&](ptrdiff_t i, ptrdiff_t lanes) { return load_up_to(t + i, lanes); });
+    }
   }
 }
 
 template <class T, Head kHead>
 void softmax_rows(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& a = *static_cast<const SoftmaxArgs*>(args);
-  if (a.n <= kNarrow)
+  if (a.n <= kNarrow) {
     for (ptrdiff_t row = begin; row < end; row += kLanes<T>)
       softmax_narrow<T, kHead>(a, row, end - row);
-  else
-    for (ptrdiff_t row = begin; row < end; ++row) softmax_wide<T, kHead>(a, row);
+  } else if constexpr (kHead == Head::kSoftmax) {
+    for (ptrdiff_t row = begin; row < end; ++row)
+      softmax_row<T, kHead>(static_cast<const T*>(a.x) + row * a.n, a.n,
+                            static_cast<T*>(a.y) + row * a.n);
+  } else {
+    const ptrdiff_t fit = kRowChunk<T> / a.n;  // in L1
+    const ptrdiff_t rows = fit < 1 ? 1 : fit < kLanes<T> ? fit : kLanes<T>;
+    for (ptrdiff_t row = begin; row < end; row += rows)
+      softmax_wide<T, kHead>(a, row, end - row < rows ? end - row : rows);
+  }
 }
 
 // softmax: dx = y (g - sum g y); log_softmax: dx = g - exp(y) sum g.
