@@ -300,6 +300,8 @@ def test_out_of_other_dtypes_and_own_operand() -> None:
         np.testing.assert_array_equal(f(x, out=np.empty(3, np.float32)).numpy(), x.numpy())
     np.testing.assert_array_equal(pydl.clip(np.arange(3), 1, out=out[0]).numpy(), [1, 1, 2])
     np.testing.assert_array_equal(pydl.relu(-x, 0.5, out=x).numpy(), [-0.5, -3.5, -9.5])
+    np.testing.assert_array_equal(pydl.leaky_relu(x, 2.0, out=x).numpy(), [-1, -7, -19])
+    np.testing.assert_array_equal(pydl.relu6(-x, out=x).numpy(), [1, 6, 6])
 
 
 def test_refused_out() -> None:

@@ -223,19 +223,21 @@ def relu(
 relu.op_name = "relu"  # type: ignore[attr-defined]
 
 
-def leaky_relu(x: Any, /, negative_slope: float = 0.2) -> Tensor:
+def leaky_relu(x: Any, /, negative_slope: float = 0.2, *, out: Any = None) -> Tensor:
     """x for x > 0, negative_slope x otherwise (Maas et al. 2013).
+
+    `out`, a Tensor or an array, takes the result, without a gradient.
 
     >>> import pydl
     >>> pydl.leaky_relu(pydl.tensor([-1.0, 2.0]))
     Tensor([-0.2,  2. ])
     """
-    return relu(x, negative_slope)
+    return relu(x, negative_slope, out=out)
 
 
-def relu6(x: Any, /) -> Tensor:
-    """min(max(x, 0), 6) (Krizhevsky 2010)."""
-    return relu(x, max_value=6.0)
+def relu6(x: Any, /, *, out: Any = None) -> Tensor:
+    """min(max(x, 0), 6) (Krizhevsky 2010); `out`, a Tensor or an array, takes the result."""
+    return relu(x, max_value=6.0, out=out)
 
 
 def gelu(x: Any, /, approximate: bool = False, *, out: Any = None) -> Tensor:
