@@ -56,10 +56,11 @@ void strided_copy(int item, char* to, ptrdiff_t to_step, const char* from, ptrdi
   }
 }
 
-// Results of that many bytes are in no cache when they are read next. A plain store reads the line
-// that it fills first; a store past the caches saves that. A constant, because what the system
-// tells of the last level may be that of all sockets and guests together.
-constexpr double kStreamLimit = 24 << 20;
+// Loops over operands of that many bytes in all leave a result that is in no cache when it is read
+// next. A plain store reads the line that it fills first; a store past the caches saves that. A
+// constant, because what the system tells of the last level may be that of all sockets and guests
+// together.
+constexpr double kStreamLimit = 48 << 20;
 std::atomic<double> g_stream_limit{kStreamLimit};
 
 // What was stored past the caches is seen by others before what is stored later.
@@ -141,6 +142,18 @@ void elementwise_range(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   if (a.streams) end_of_streams();
 }
 
+// Read and written for one result.
+double bytes_of_result(const ElementwiseArgs& a) {
+  double bytes = 0;
+  for (int k = 0; k < a.count; ++k)
+    for (int axis = 0; axis < a.ndim; ++axis)
+      if (a.strides[k][axis] != 0) {  // a repeated operand stays in cache
+        bytes += a.item[k];
+        break;
+      }
+  return bytes;
+}
+
 void copy_loop_1(ptrdiff_t n, char* const* p, unsigned, const double*) {
   std::memmove(p[1], p[0], n);
 }
@@ -159,14 +172,7 @@ void copy_loop_8(ptrdiff_t n, char* const* p, unsigned, const double*) {
 std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args) {
   if (fn != elementwise_range) return std::nullopt;
   const auto& a = *static_cast<const ElementwiseArgs*>(args);
-  double bytes = 0;
-  for (int k = 0; k < a.count; ++k)
-    for (int axis = 0; axis < a.ndim; ++axis)
-      if (a.strides[k][axis] != 0) {  // a repeated operand stays in cache
-        bytes += a.item[k];
-        break;
-      }
-  return LoopInfo{a.loop, bytes};
+  return LoopInfo{a.loop, bytes_of_result(a)};
 }
 
 void set_stream_limit(double bytes) { g_stream_limit.store(bytes > 0 ? bytes : kStreamLimit); }
@@ -198,7 +204,7 @@ void elementwise(ElementwiseLoop loop, bool takes_scalars, const View* operands,
   }
   // An input in the same place brings the lines in anyway.
   args.streams =
-      double(items) * args.item[count - 1] >= g_stream_limit.load(std::memory_order_relaxed);
+      double(items) * bytes_of_result(args) >= g_stream_limit.load(std::memory_order_relaxed);
   for (int k = 0; k + 1 < count; ++k)
     args.streams = args.streams && operands[k].data != operands[count - 1].data;
   for (int i = 0; i < kMaxParams; ++i) args.params[i] = params ? params[i] : 0;
