@@ -157,13 +157,14 @@ class Tensor:
             [6., 8.]])
     """
 
-    __slots__ = ("__weakref__", "_base", "_grad", "_node", "_version", "data")
+    __slots__ = ("__weakref__", "_base", "_grad", "_mask", "_node", "_version", "data")
 
     data: np.ndarray
     _node: Any  # None: a constant; LEAF; or the autograd.Node that computed it
     _base: Tensor  # set on views: the tensor whose memory this one shows
     _version: int  # set by in-place changes: when the last one happened (see tick)
     _grad: Tensor | None
+    _mask: Tensor  # set by layers: which positions of the first axes count
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
         self.data = to_array(data, dtype)

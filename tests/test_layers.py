@@ -326,7 +326,9 @@ def test_declared_input_shapes():
 
 
 def test_input_layer():
-    entry = layers.Input((28, 28, 1), batch_size=4, dtype="uint8", name="images")
+    symbol = layers.Input((28, 28, 1), batch_size=4, dtype="uint8", name="images")
+    assert (symbol.shape, symbol.dtype, symbol.name) == ((4, 28, 28, 1), "uint8", "images")
+    entry = symbol.layer
     assert entry.batch_input_shape == (4, 28, 28, 1)
     assert (entry.name, entry.input_dtype, entry.built) == ("images", "uint8", True)
     assert entry.get_config() == {
@@ -337,9 +339,9 @@ def test_input_layer():
     }
     clone = layers.InputLayer.from_config(entry.get_config())
     assert clone.get_config() == entry.get_config()
-    assert layers.Input((None, 8)).batch_input_shape == (None, None, 8)
-    assert layers.Input(()).batch_input_shape == (None,)
-    assert layers.Input((3,)).input_dtype == "float32"
+    assert layers.Input((None, 8)).shape == (None, None, 8)
+    assert layers.Input(()).shape == (None,)
+    assert layers.Input((3,)).dtype == "float32"
     assert layers.Input((3,)).name == "input_layer_3"
     with raises(ValueError, "InputLayer: shape is needed, without the batch axis: Input((784,))"):
         layers.Input()

@@ -15,15 +15,40 @@ from pydl.layers.core import (
     Reshape,
     Softmax,
 )
+from pydl.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Merge,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from pydl.layers.norm import BatchNormalization
+from pydl.layers.operation import Operation
 from pydl.layers.regularization import Dropout
+from pydl.layers.symbolic import SymbolicTensor
 from pydl.registry import serialize
 
 __all__ = [
     "ELU",
     "Activation",
+    "Add",
+    "Average",
     "BatchNormalization",
+    "Concatenate",
     "Dense",
+    "Dot",
     "Dropout",
     "Flatten",
     "Identity",
@@ -31,10 +56,25 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LeakyReLU",
+    "Maximum",
+    "Merge",
+    "Minimum",
+    "Multiply",
+    "Operation",
     "PReLU",
     "ReLU",
     "Reshape",
     "Softmax",
+    "Subtract",
+    "SymbolicTensor",
+    "add",
+    "average",
+    "concatenate",
     "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
     "serialize",
+    "subtract",
 ]

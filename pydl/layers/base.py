@@ -18,7 +18,8 @@ import numpy as np
 from pydl import ops, regularizers
 from pydl.autograd import no_grad
 from pydl.layers.arguments import declared_shape, float_dtype
-from pydl.layers.nest import batch_free_shape, map_shapes, map_tensors, merge_shapes
+from pydl.layers.nest import batch_free_shape, held, map_shapes, map_tensors, merge_shapes
+from pydl.layers.symbolic import Node, Spec, SymbolicTensor, holds_symbols, nodes_of, replaced
 from pydl.layers.weights import WeightOwner
 from pydl.registry import NameCounter, Registry, snake_case
 from pydl.sparse import SparseTensor
@@ -39,6 +40,7 @@ class _CallState(threading.local):
 _state = _CallState()
 _call_numbers = itertools.count(1)
 _learning_phase = False
+_TRIAL_SIZES = 2, 3  # of free axes, where only a run of a layer tells the shape of its output
 
 
 def set_learning_phase(value: bool | int) -> None:
@@ -126,6 +128,7 @@ class Layer(WeightOwner):
     _takes_sparse = False  # the input may be a SparseTensor
     _takes_training = False
     _takes_mask = False
+    _makes_mask = False  # `compute_mask` returns one where none came in
     _default_training: bool | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -174,6 +177,11 @@ class Layer(WeightOwner):
                 )
         elif name in ("input_shape", "output_shape") and not self.built:
             raise AttributeError(f"{self.label}: has no {name} before it is built")
+        elif name in ("input", "output"):
+            raise AttributeError(
+                f"{self.label}: has no {name} before it is part of a model whose input shape is "
+                "known; call it on Input(shape), or put it into a Sequential that is built"
+            )
         hint = "" if vars(self).get("built", True) else "; the layer is not built yet"
         raise AttributeError(f"{who!r} object has no attribute {name!r}{hint}")
 
@@ -206,9 +214,12 @@ class Layer(WeightOwner):
         inside whose `call` this one is called, and is False outermost.
         """
         if type(inputs) is not Tensor or inputs.dtype != self._dtype:
+            if type(inputs) is not Tensor and holds_symbols((inputs, args, kwargs)):
+                return self._note_call(inputs, args, {"training": training, "mask": mask, **kwargs})
             inputs = self._as_tensors(inputs)
         if not self.built:
             self.build(batch_free_shape(inputs))
+        given = mask_of(inputs) if mask is None else mask
         state = _state
         outer = state.training
         if training is None:
@@ -217,8 +228,8 @@ class Layer(WeightOwner):
                 training = self._default_training or _learning_phase
         if self._takes_training:
             kwargs["training"] = training
-        if mask is not None and self._takes_mask:
-            kwargs["mask"] = mask
+        if given is not None and self._takes_mask:
+            kwargs["mask"] = given
         if not state.depth:
             state.number = next(_call_numbers)
         self._call_number = state.number
@@ -231,7 +242,83 @@ class Layer(WeightOwner):
         finally:
             state.depth -= 1
             state.training = outer
+        if given is not None or self._makes_mask:
+            self._mark(outputs, inputs, given)
         return outputs
+
+    def _mark(self, outputs: Any, inputs: Any, mask: Any) -> None:
+        """Let the outputs carry the mask that goes with them."""
+        found = self.compute_mask(inputs, mask)
+        if found is None:
+            return
+        if isinstance(outputs, Tensor):
+            outputs._mask = found
+            return
+        several = isinstance(found, (list, tuple))
+        for i, output in enumerate(outputs):
+            one = found[i] if several else found
+            if one is not None:
+                output._mask = one
+
+    def _note_call(self, inputs: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return the symbolic outputs for symbolic inputs; builds the layer."""
+        kwargs = {key: value for key, value in kwargs.items() if value is not None}
+        try:
+            spec = self._output_spec(inputs, args, kwargs)
+        except ValueError as error:
+            before = inputs.layer if isinstance(inputs, SymbolicTensor) else None
+            if before is None or before.batch_input_shape is not None or "follows" in str(error):
+                raise
+            raise ValueError(
+                f"{error}; it follows {before.label}, whose output is {inputs.shape}"
+            ) from error
+        return Node(self, (inputs, *args), kwargs, spec).outputs
+
+    def _output_spec(self, inputs: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return shape and dtype of each output for symbolic inputs; builds the layer."""
+        if type(self).compute_output_shape is not Layer.compute_output_shape:
+            if not self.built:
+                self.build(batch_free_shape(inputs))
+            first = next(iter(held(inputs, SymbolicTensor)))
+            dtype = self._output_dtype(first.dtype)
+            shape = self.compute_output_shape(map_tensors(lambda t: t.shape, inputs))
+            return map_shapes(lambda s: Spec(s, dtype), shape)
+        trials = [self._trial(free, inputs, args, kwargs) for free in _TRIAL_SIZES]
+        return _merged_specs(*trials)
+
+    def _output_dtype(self, dtype: str) -> str:
+        """Return the dtype of the output for an input of this one."""
+        floats = self.casts_integers or np.dtype(dtype).kind == "f"
+        return self.dtype if floats else dtype
+
+    def _trial(self, free: int, inputs: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return the output for zeros, free axes having the size `free`."""
+        zeros = functools.partial(replaced, lambda t: _zeros(t.shape, free, t.dtype))
+        values = zeros((inputs, *args), SymbolicTensor)
+        named = {**zeros(kwargs, SymbolicTensor), "training": False}
+        with no_grad():
+            return self(*values, **named)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the layer's first call in a model, or several of them."""
+        return self._first_call.input
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the layer's first call in a model, or several of them.
+
+        `Model(model.input, layer.output)` computes what a layer inside a model returns.
+        """
+        return self._first_call.outputs
+
+    @property
+    def _first_call(self) -> Node:
+        """The layer's first call on symbolic tensors; __getattr__ says so if there is none."""
+        nodes = nodes_of(self)
+        if not nodes:
+            raise AttributeError
+        return nodes[0]
 
     @property
     def logits_activation(self) -> str | None:
@@ -241,6 +328,15 @@ class Layer(WeightOwner):
     def call_logits(self, inputs: Tensor) -> Tensor:
         """Return the output before the activation that `logits_activation` names."""
         raise NotImplementedError(f"{self.label}: has no softmax or sigmoid to leave out")
+
+    def logits(self, inputs: Any) -> Tensor:
+        """Return `call_logits` of inputs as `__call__` takes them, with the mask of the output."""
+        inputs = self._as_tensors(inputs)
+        outputs = self.call_logits(inputs)
+        mask = mask_of(inputs)
+        if mask is not None:
+            self._mark(outputs, inputs, mask)
+        return outputs
 
     def _as_tensors(self, inputs: Any) -> Any:
         """Return arrays as Tensors, with floats cast to the layer's type."""
@@ -321,7 +417,7 @@ class Layer(WeightOwner):
         if not self.built:
             self.build(input_shape)
         shapes = []
-        for free in (2, 3):
+        for free in _TRIAL_SIZES:
             zeros = functools.partial(_zeros, free=free, dtype=self.dtype)
             with no_grad():
                 shapes.append(
@@ -365,6 +461,25 @@ class Layer(WeightOwner):
 def deserialize(config: Mapping[str, Any]) -> Layer:
     """Return the layer for {"class_name": ..., "config": ...}, as `registry.serialize` makes it."""
     return layer_classes.get(config)
+
+
+def mask_of(inputs: Any) -> Any:
+    """Return the mask that a Tensor carries, a list of them for several, or None."""
+    if isinstance(inputs, Tensor):
+        return getattr(inputs, "_mask", None)
+    if isinstance(inputs, (list, tuple)):
+        masks = [mask_of(entry) for entry in inputs]
+        return None if all(mask is None for mask in masks) else masks
+    return None
+
+
+def _merged_specs(a: Any, b: Any) -> Any:
+    """Return the specs of outputs, an axis being free where two trials differ."""
+    if isinstance(a, Mapping):
+        return {key: _merged_specs(a[key], b[key]) for key in a}
+    if isinstance(a, (list, tuple)):
+        return [_merged_specs(m, n) for m, n in zip(a, b, strict=True)]
+    return Spec(merge_shapes(a.shape, b.shape), a.dtype.name)
 
 
 def _zeros(shape: Any, free: int, dtype: str) -> Tensor:

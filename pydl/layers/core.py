@@ -11,6 +11,7 @@ import numpy as np
 
 from pydl import activations, constraints, initializers, ops, regularizers
 from pydl.layers.base import Layer, deserialize
+from pydl.layers.symbolic import Node, Spec, SymbolicTensor, nodes_of
 from pydl.tensor import Tensor
 
 _WITH_LOGITS = {id(activations.softmax): "softmax", id(activations.sigmoid): "sigmoid"}
@@ -360,7 +361,7 @@ class Softmax(Elementwise):
             _warn_single_softmax(self, input_shape[self.axis])
 
     def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
-        if mask is not None:
+        if mask is not None and mask.ndim == inputs.ndim:  # not that of whole positions
             inputs = ops.where(mask, inputs, -1e9)
         if isinstance(self.axis, int):
             return ops.softmax(inputs, axis=self.axis)
@@ -500,6 +501,12 @@ class InputLayer(Layer):
         self.input_dtype = input_dtype.name if input_dtype is not None else self.dtype
         self.build(self.batch_input_shape)
 
+    def symbol(self) -> SymbolicTensor:
+        """Return the symbolic tensor that stands for the input."""
+        nodes = nodes_of(self)
+        spec = Spec(self.batch_input_shape, self.input_dtype)
+        return (nodes[0] if nodes else Node(self, (), {}, spec)).outputs
+
     def build(self, input_shape: Sequence[int | None]) -> None:
         pass
 
@@ -523,8 +530,11 @@ def Input(
     batch_size: int | None = None,
     dtype: Any = None,
     name: str | None = None,
-) -> InputLayer:
-    """Return the first entry of a model: the shape of one sample, None where an axis is free.
+) -> SymbolicTensor:
+    """Return the input of a model: the shape of one sample, None where an axis is free.
+
+    Layers called on it make a model's graph, see `pydl.Model`; it may also be the first entry of a
+    `Sequential`.
 
     Args:
         shape: Shape without the batch axis.
@@ -532,7 +542,7 @@ def Input(
         dtype: Type of the input; None takes `config.floatx()`.
         name: Name of the input.
 
-    >>> Input((28, 28, 1)).batch_input_shape
+    >>> Input((28, 28, 1)).shape
     (None, 28, 28, 1)
     """
-    return InputLayer(shape, batch_size, dtype, name)
+    return InputLayer(shape, batch_size, dtype, name).symbol()

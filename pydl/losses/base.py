@@ -83,9 +83,9 @@ class Loss(Configurable):
         """Return targets and predictions as Tensors."""
         return as_tensor(y_true), as_tensor(y_pred, self.dtype)
 
-    def _counted(self, y_true: Tensor, mask: Any) -> np.ndarray | None:
+    def _counted(self, y_true: Tensor, mask: Any) -> Tensor | None:
         """Return True for the entries that count, None where all do."""
-        return None if mask is None else np.asarray(mask, dtype=bool)
+        return None if mask is None else as_tensor(mask)
 
     def _reduce(self, values: Any, y_true: Tensor, sample_weight: Any, mask: Any) -> Tensor:
         """Return the weighted and reduced per-sample losses."""
@@ -95,10 +95,10 @@ class Loss(Configurable):
         if sample_weight is not None:
             weights = fit_weights(as_tensor(sample_weight, values.dtype), values.shape)
         if counted is not None:
-            share = 1.0
+            kept = ops.astype(ops.not_equal(counted, 0), values.dtype)
             if self.reduction in ("mean", "sum_over_batch_size"):
-                share = counted.size / max(int(np.count_nonzero(counted)), 1)
-            kept = fit_weights(Tensor(counted * share, values.dtype), values.shape)
+                kept = kept * (kept.size / ops.maximum(ops.sum(kept), 1.0))
+            kept = fit_weights(kept, values.shape)
             values = ops.where(ops.equal(kept, 0), 0.0, values)
             weights = kept if weights is None else weights * kept
         if weights is not None:

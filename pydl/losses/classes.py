@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from pydl import ops
 from pydl.losses import functions
 from pydl.losses.base import Loss
 from pydl.registry import Registry
@@ -329,12 +328,9 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         self.ignore_class = ignore_class
         self.axis = axis
 
-    def _counted(self, y_true: Tensor, mask: Any) -> np.ndarray | None:
+    def _counted(self, y_true: Tensor, mask: Any) -> Tensor | None:
         counted = super()._counted(y_true, mask)
         if self.ignore_class is None:
             return counted
-        labels = y_true.numpy()
-        kept = labels != self.ignore_class
-        if counted is None:
-            return kept
-        return kept.reshape(counted.shape) & counted
+        kept = Tensor(y_true.numpy() != self.ignore_class)
+        return kept if counted is None else ops.logical_and(kept.reshape(counted.shape), counted)

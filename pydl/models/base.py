@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydl.layers.base import Layer
 from pydl.layers.nest import batch_free_shape
@@ -12,9 +12,15 @@ from pydl.models.summary import summarize
 from pydl.models.trainer import Trainer
 from pydl.registry import did_you_mean
 
+if TYPE_CHECKING:
+    from pydl.models.functional import Functional
+
 
 class Model(Keras2Methods, Trainer):
     """A layer made of layers, with a training loop.
+
+    `Model(inputs, outputs)` makes a model of layers that were called on symbolic tensors from
+    `Input`; both may be lists or dictionaries. See `pydl.models.Functional`.
 
     Subclasses make their layers in `__init__` and use them in `call`; `train_step`, `test_step`,
     `predict_step`, `compute_loss` and `compute_metrics` can be overridden for other kinds of
@@ -40,10 +46,34 @@ class Model(Keras2Methods, Trainer):
 
     _takes_sparse = True  # it is the first layer that decides
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Model:
+        """Return a `Functional` where `Model` itself is called with inputs and outputs."""
+        if cls is Model and (args or "inputs" in kwargs or "outputs" in kwargs):
+            from pydl.models.functional import Functional
+
+            return super().__new__(Functional)
+        return super().__new__(cls)
+
     def __init__(
-        self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any
+        self,
+        *graph: Any,
+        trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
     ) -> None:
+        if graph or "inputs" in kwargs:  # super().__init__(inputs, outputs) of a subclass
+            from pydl.models.functional import Functional, functional_class
+
+            self.__class__ = functional_class(type(self))
+            Functional.__init__(
+                cast("Functional", self), *graph, trainable=trainable, name=name, **kwargs
+            )
+            return
         super().__init__(trainable=trainable, dtype=dtype, name=name, **kwargs)
+
+    def _mark(self, outputs: Any, inputs: Any, mask: Any) -> None:
+        """Leave the masks that the layers inside gave to the outputs."""
 
     def build(self, input_shape: Any) -> None:
         """Make the weights by calling the model on zeros of `input_shape` (batch axis included)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydl import losses, metrics
+from pydl import losses, metrics, ops
 from pydl.losses import Loss
+from pydl.losses.base import fit_weights
 from pydl.metrics import Mean, Metric
 from pydl.models.data import flatten
 from pydl.registry import did_you_mean
@@ -119,12 +120,21 @@ class OutputMetrics:
         """All metrics in the order of the logs."""
         return self.plain + self.weighted
 
-    def update(self, y_true: Any, y_pred: Tensor, sample_weight: Any) -> None:
-        """Add a batch to all metrics."""
+    def update(self, y_true: Any, y_pred: Tensor, sample_weight: Any, mask: Any = None) -> None:
+        """Add a batch to all metrics; entries that a mask leaves out have the weight 0."""
+        if mask is None:
+            for metric in self.plain:
+                metric.update_state(y_true, y_pred)
+            for metric in self.weighted:
+                metric.update_state(y_true, y_pred, sample_weight)
+            return
+        counted = ops.astype(mask, y_pred.dtype)
         for metric in self.plain:
-            metric.update_state(y_true, y_pred)
+            metric.update_state(y_true, y_pred, counted)
+        if sample_weight is not None:
+            counted = fit_weights(sample_weight, counted.shape) * counted
         for metric in self.weighted:
-            metric.update_state(y_true, y_pred, sample_weight)
+            metric.update_state(y_true, y_pred, counted)
 
 
 def _listed(given: Any) -> list[Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydl.layers import Dense, InputLayer
 from pydl.layers.base import Layer, deserialize
+from pydl.layers.nest import is_shape, map_shapes
+from pydl.layers.symbolic import Node, Spec, SymbolicTensor
 from pydl.models.base import Model
+from pydl.models.functional import Functional
 from pydl.registry import serialize
 from pydl.tensor import Tensor
 
@@ -44,6 +48,8 @@ class Sequential(Model):
         self._layers: list[Layer] = []
         self._shape: Any = None  # of the input, once the model was built
         self._input: InputLayer | None = None
+        self._entry: InputLayer | None = None  # stands for an Input that was not given
+        self._nodes: list[Node] = []  # the layers' calls on symbolic tensors, once built
         for layer in layers or ():
             self._append(layer)
         self._build_if_known()
@@ -78,6 +84,8 @@ class Sequential(Model):
 
     def _append(self, layer: Any) -> None:
         """Append a layer after checking it."""
+        if isinstance(layer, SymbolicTensor) and isinstance(layer.layer, InputLayer):
+            layer = layer.layer
         if not isinstance(layer, Layer):
             hint = "; write it as a call, for example Dense(10)" if isinstance(layer, type) else ""
             raise TypeError(f"Sequential: expected layers, got {layer!r}{hint}")
@@ -117,8 +125,43 @@ class Sequential(Model):
         """Make the weights of all layers for `input_shape` (batch axis included)."""
         if not self._layers:
             raise ValueError(f"Sequential {self.name!r}: add layers before it is built")
-        self._shapes(input_shape, build=True)
+        shapes = self._shapes(input_shape, build=True)
         self._shape = input_shape
+        self._note_calls(shapes)
+
+    def _note_calls(self, shapes: list[Any]) -> None:
+        """Make the symbolic tensors between the layers, which `layer.output` returns."""
+        self._nodes = []
+        if not is_shape(self._shape):
+            return
+        if self._input is None and (
+            self._entry is None or self._entry.batch_input_shape != tuple(self._shape)
+        ):
+            self._entry = InputLayer(batch_input_shape=self._shape)
+        x = (self._input or self._entry).symbol()  # type: ignore[union-attr]
+        self._nodes.append(x.node)
+        dtype = x.dtype
+        for layer, shape in zip(self._layers, shapes, strict=True):
+            dtype = layer._output_dtype(dtype)
+            spec = map_shapes(functools.partial(Spec, dtype=dtype), shape)
+            self._nodes.append(Node(layer, (x,), {}, spec))
+            x = self._nodes[-1].outputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the model."""
+        return self._node(0)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the last layer."""
+        return self._node(-1)
+
+    def _node(self, index: int) -> Any:
+        """Return the output of one of the calls."""
+        if not self.built or not self._nodes:
+            raise AttributeError  # __getattr__ says why
+        return self._nodes[index].outputs
 
     def _shapes(self, input_shape: Any, build: bool = False) -> list[Any]:
         """Return the output shape of each layer, and build the layers on the way if asked."""
@@ -155,7 +198,7 @@ class Sequential(Model):
     def call_logits(self, inputs: Tensor) -> Tensor:
         """Return what the activation of the last layer gets."""
         last = self._layers[-1]
-        return last.call_logits(last._as_tensors(self._through(self._layers[:-1], inputs)))
+        return last.logits(self._through(self._layers[:-1], inputs))
 
     def _through(self, layers: Sequence[Layer], x: Any) -> Any:
         """Return the output of some layers; errors name the layer before."""
@@ -198,4 +241,6 @@ def _declared(layer: Layer) -> Any:
         if layer._input is not None:
             return layer._input.batch_input_shape
         return layer._shape or (_declared(layer._layers[0]) if layer._layers else None)
+    if isinstance(layer, Functional) and len(layer.inputs) == 1:
+        return layer.inputs[0].shape
     return layer.batch_input_shape

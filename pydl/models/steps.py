@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydl import _core, activations, autograd, ops, optimizers
 from pydl.autograd import no_grad
-from pydl.layers.base import Layer
+from pydl.layers.base import Layer, mask_of
 from pydl.metrics import Metric
-from pydl.models.compiled import Compiled, as_number, by_output
-from pydl.models.data import flatten
+from pydl.models.compiled import Compiled, OutputLoss, as_number, by_output
+from pydl.models.data import flatten, map_leaves
 from pydl.tensor import Tensor, Variable
 
 _ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
@@ -23,7 +23,7 @@ class Steps(Layer):
     """What a model does with one batch."""
 
     _compiled: Compiled | None = None
-    _emit_logits = False  # `call` shall leave out the last activation
+    _emit_logits: tuple[bool, ...] = ()  # for which outputs `call` shall leave out the activation
     stop_training = False
     optimizer: Any = None
     loss: Any = None  # as given to `compile`
@@ -71,6 +71,9 @@ class Steps(Layer):
         compiled.layers = self._layers_inside()
         compiled.training = [layer._trainable for layer in compiled.layers]
         compiled.model_training = self._trainable
+        names = self.output_names
+        if names:
+            compiled.bind(names)
         self._compiled = compiled
         self.stop_training = False
         if self.built:
@@ -224,43 +227,62 @@ class Steps(Layer):
                 x=x, y=y, y_pred=y_pred, sample_weight=weight, training=training
             )
             return y_pred, loss, []
-        name = self._logits_with(compiled, y)
-        if name is None:
+        names = self._logits_with(compiled, y)
+        if not any(names):
             y_pred = self(x, training=training)
             total, parts = self._output_losses(compiled, y, y_pred, weight)
         else:
-            logits = self._call_for_logits(x, training)
-            total, parts = self._output_losses(compiled, y, logits, weight, logits=True)
+            logits = self._call_for_logits(x, training, names)
+            total, parts = self._output_losses(compiled, y, logits, weight, names)
             y_pred = None
             overridden = type(self).compute_metrics is not Steps.compute_metrics
             if compiled.keys or overridden:
+                each = iter(names)
                 with no_grad():
-                    y_pred = _ACTIVATIONS[name](logits)
+                    y_pred = map_leaves(lambda x: _activated(x, next(each)), logits)
         return y_pred, self._with_penalties(compiled, total), parts
 
-    def _logits_with(self, compiled: Compiled, y: Any) -> str | None:
+    @property
+    def logits_activations(self) -> list[str | None]:
+        """For each output, the activation that training may leave to the loss."""
+        return [self.logits_activation]
+
+    def _logits_with(self, compiled: Compiled, y: Any) -> list[str | None]:
+        """Return for each output the last activation if its loss has a form that includes it."""
+        names = self.logits_activations
+        if not any(names) or len(names) != len(compiled.losses):
+            return []
+        return [
+            self._activation_with(output, name, y if len(names) == 1 else None)
+            for output, name in zip(compiled.losses, names, strict=True)
+        ]
+
+    def _activation_with(self, output: OutputLoss, name: str | None, y: Any) -> str | None:
         """Return the last activation if the loss has a form that includes it, else None."""
-        if len(compiled.losses) != 1:
-            return None
-        name = self.logits_activation
         if name is None:
             return None
-        output = compiled.losses[0]
         if output.pending and isinstance(y, Tensor) and self.built:
             output.resolve(y.shape, self.output_shape)
         loss = output.loss
         return name if loss is not None and loss.logits_activation == name else None
 
-    def _call_for_logits(self, x: Any, training: bool) -> Tensor:
-        """Return what the last activation gets; for models with a `logits_activation`."""
-        self._emit_logits = True
+    def _call_for_logits(self, x: Any, training: bool, names: list[str | None]) -> Any:
+        """Return the outputs, in place of those that have a name what the activation gets."""
+        self._emit_logits = tuple(name is not None for name in names)
         try:
             return self(x, training=training)
         finally:
-            self._emit_logits = False
+            self._emit_logits = ()
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, empty where only a call tells them."""
+        return []
 
     def _output_names(self, y_pred: Any) -> list[str]:
         """Return the names of the outputs."""
+        if self.output_names:
+            return self.output_names
         if isinstance(y_pred, Mapping):
             return list(y_pred)
         count = len(flatten(y_pred))
@@ -281,17 +303,23 @@ class Steps(Layer):
         return targets, flatten(y_pred), by_output("fit", "sample_weight", weight, names)
 
     def _output_losses(
-        self, compiled: Compiled, y: Any, y_pred: Any, weight: Any, logits: bool = False
+        self,
+        compiled: Compiled,
+        y: Any,
+        y_pred: Any,
+        weight: Any,
+        logits: Sequence[str | None] = (),
     ) -> tuple[Tensor | None, list[Tensor | None]]:
         """Return the weighted sum of the outputs' losses, and each of them.
 
-        With `logits`, `y_pred` is what the last activation gets.
+        Where `logits` names an activation, `y_pred` is what that one gets.
         """
         targets, outputs, weights = self._by_output(compiled, y, y_pred, weight)
         total: Tensor | None = None
         parts: list[Tensor | None] = []
-        each = zip(compiled.losses, targets, outputs, weights, strict=True)
-        for output, target, prediction, w in each:
+        names = logits or [None] * len(outputs)
+        each = zip(compiled.losses, targets, outputs, weights, names, strict=True)
+        for output, target, prediction, w, name in each:
             if not output.present:
                 parts.append(None)
                 continue
@@ -302,11 +330,13 @@ class Steps(Layer):
                 )
             if output.pending:
                 output.resolve(target.shape, prediction.shape)
-            loss = output.loss
-            if logits:
-                value = loss.call_with_logits(target, prediction, w)  # type: ignore[union-attr]
+            loss: Any = output.loss
+            mask = mask_of(prediction)
+            masked = {} if mask is None else {"mask": mask}
+            if name is not None:
+                value = loss.call_with_logits(target, prediction, w, **masked)
             else:
-                value = loss(target, prediction, w)  # type: ignore[misc]
+                value = loss(target, prediction, w, **masked)
             if value.size != 1:
                 raise ValueError(
                     f"compile: the loss must reduce to one number, got shape {value.shape}; use "
@@ -350,7 +380,7 @@ class Steps(Layer):
         """Add a batch to the loss and the metrics.
 
         Returns:
-            (y, y_pred, weight) where the metrics follow on the host, else None.
+            (y, y_pred, weight, masks) where the metrics follow on the host, else None.
         """
         compiled.tracker.add(loss, rows)
         for tracker, part in zip(compiled.output_trackers, parts, strict=False):
@@ -359,7 +389,7 @@ class Steps(Layer):
         if type(self).compute_metrics is not Steps.compute_metrics:
             self.compute_metrics(x, y, y_pred, weight)
         elif to_record and compiled.metrics_on_host:
-            return y, ops.stop_gradient(y_pred), weight
+            return y, map_leaves(ops.stop_gradient, y_pred), weight, masks_of(y_pred)
         elif compiled.keys or not compiled.names:
             self._update_metrics(compiled, y, y_pred, weight)
         self._forget_losses(compiled.called)
@@ -371,14 +401,34 @@ class Steps(Layer):
             for layer in (self, *layers):
                 layer._added_losses.clear()
 
-    def _update_metrics(self, compiled: Compiled, y: Any, y_pred: Any, weight: Any) -> None:
-        """Add a batch to the metrics of each output."""
+    def _update_metrics(
+        self, compiled: Compiled, y: Any, y_pred: Any, weight: Any, masks: Any = None
+    ) -> None:
+        """Add a batch to the metrics of each output; `masks` are those of the predictions."""
         targets, outputs, weights = self._by_output(compiled, y, y_pred, weight)
+        if masks is None:
+            masks = masks_of(y_pred)
         with no_grad():
-            each = zip(compiled.metrics, targets, outputs, weights, strict=True)
-            for metric, target, prediction, w in each:
+            each = zip(compiled.metrics, targets, outputs, weights, masks, strict=True)
+            for metric, target, prediction, w, mask in each:
                 if target is not None:
-                    metric.update(target, prediction, w)
+                    metric.update(target, prediction, w, mask)
+
+
+def _activated(logits: Tensor, name: str | None) -> Tensor:
+    """Return the predictions for what an activation gets; without a name they are that."""
+    if name is None:
+        return ops.stop_gradient(logits)
+    outputs = _ACTIVATIONS[name](logits)
+    mask = mask_of(logits)
+    if mask is not None:
+        outputs._mask = mask
+    return outputs
+
+
+def masks_of(y_pred: Any) -> list[Any]:
+    """Return the mask of each output, None where all entries count."""
+    return [mask_of(output) for output in flatten(y_pred)]
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:

@@ -7,8 +7,10 @@ from typing import Any
 
 def summarize(model: Any, line_length: int | None = None, show_trainable: bool = False) -> str:
     """Return the table of a model's layers, output shapes and numbers of weights."""
-    rows = _rows(model, show_trainable)
-    head = ["Layer (type)", "Output Shape", "Param #"] + ["Trainable"] * show_trainable
+    connections: list[str] = getattr(model, "_connections", list)()
+    rows = _rows(model, connections if any(connections) else [], show_trainable)
+    head = ["Layer (type)", "Output Shape", "Param #"]
+    head += ["Connected to"] * any(connections) + ["Trainable"] * show_trainable
     widths = [max(len(row[i]) for row in [head, *rows]) + 2 for i in range(len(head))]
     widths[0], widths[1] = max(widths[0], 30), max(widths[1], 22)
     if line_length is not None:
@@ -39,14 +41,16 @@ def summarize(model: Any, line_length: int | None = None, show_trainable: bool =
     )
 
 
-def _rows(model: Any, show_trainable: bool) -> list[list[str]]:
-    """Return a row of cells for each layer."""
+def _rows(model: Any, connections: list[str], show_trainable: bool) -> list[list[str]]:
+    """Return a row of cells for each layer; `connections` are the cells of a column, or none."""
     layers = model.layers
     shapes = _output_shapes(model)
-    rows = []
+    rows: list[list[str]] = []
     for layer, shape in zip(layers, shapes, strict=True):
         count = f"{sum(w.size for w in layer.weights):,}" if layer.built else "0 (unbuilt)"
         row = [f"{layer.name} ({type(layer).__name__})", shape, count]
+        if connections:
+            row.append(connections[len(rows)])
         if show_trainable:
             row.append("Y" if layer.trainable else "N")
         rows.append(row)
@@ -55,6 +59,9 @@ def _rows(model: Any, show_trainable: bool) -> list[list[str]]:
 
 def _output_shapes(model: Any) -> list[str]:
     """Return the output shape of each layer as text, "?" where it is unknown."""
+    specs_of = getattr(model, "_output_specs", None)
+    if specs_of is not None:
+        return [_text(shape) for shape in specs_of()]
     shapes_of = getattr(model, "_shapes", None)
     if shapes_of is not None and model.built:
         return [_text(shape) for shape in shapes_of(model.input_shape)]

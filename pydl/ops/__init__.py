@@ -80,6 +80,7 @@ from pydl.ops.shape import (
     transpose,
     unstack,
 )
+from pydl.ops.symbols import traced
 from pydl.tensor import Tensor, Variable, wrap
 
 _STRUCTURAL = [
@@ -387,3 +388,9 @@ def _attach() -> None:
 
 
 _attach()
+
+# Those made of a kernel see to symbolic tensors themselves, where they are slow anyway.
+for _name in {*__all__, "getitem"}:
+    _function = globals()[_name]
+    if not hasattr(_function, "op_name"):
+        globals()[_name] = traced(_function)

@@ -10,6 +10,7 @@ import numpy as np
 from pydl import _core
 from pydl.autograd import Node, define_gradient, recording
 from pydl.ops.promote import FLOATS, cast, is_weak, promote
+from pydl.ops.symbols import NoValues
 from pydl.ops.unbroadcast import unbroadcast
 from pydl.tensor import Tensor, constant, to_array, wrap
 
@@ -79,7 +80,10 @@ def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> An
         if out is not None:
             return write(name, (x,), out, lambda array: compute(x, params, array))
         result = new(Tensor)
-        result.data = y = compute(x, params)
+        try:
+            result.data = y = compute(x, params)
+        except NoValues as error:
+            return error.operand.note(name, (x, *params), {})
         if row["differentiable"] and recording() and isinstance(x, Tensor) and x._node is not None:
             result._node = Node(
                 call, (x,), y if keeps_output else None, {"params": params or defaults}
@@ -137,7 +141,10 @@ def binary(
 
     def promoted(a: Any, b: Any) -> Tensor:
         out = new(Tensor)
-        out.data = y = compute(a, b)
+        try:
+            out.data = y = compute(a, b)
+        except NoValues as error:
+            return error.operand.note(name, (a, b), {})
         out._node = None
         if (
             differentiable
