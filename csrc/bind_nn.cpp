@@ -116,6 +116,15 @@ void bind_cross_entropy(py::module_& m) {
         check_labels(who, labels, classes);
       },
       py::arg("labels"), py::arg("classes"), py::arg("who"));
+  m.def(
+      "check_ids",
+      [](py::handle object, ptrdiff_t input_dim, const char* who) {
+        const Input ids(who, object);
+        if (!is_integer(ids->dtype)) throw py::type_error(std::string(who) + ": needs integer ids");
+        check_ids(who, ids, input_dim);
+      },
+      py::arg("ids"), py::arg("input_dim"), py::arg("who"));
+
   // -> (loss, probabilities); `who` speaks in the message about a label out of range
   m.def(
       "sparse_crossentropy",

@@ -49,10 +49,16 @@ struct RangeArgs {
   DType dtype;
   const void* values;
   ptrdiff_t count;
+  ptrdiff_t columns;  // the last of two axes or more, else 0
   int64_t low, high;
 
   RangeArgs(const char* name, const View& v, int64_t low, int64_t high)
-      : dtype(v.dtype), values(v.data), count(v.size()), low(low), high(high) {
+      : dtype(v.dtype),
+        values(v.data),
+        count(v.size()),
+        columns(v.ndim > 1 ? v.shape[v.ndim - 1] : 0),
+        low(low),
+        high(high) {
     std::strncpy(who, name, sizeof who - 1)[sizeof who - 1] = 0;
   }
 };
@@ -76,6 +82,18 @@ void labels_in_range(const void* args) {
     throw std::invalid_argument(std::string(a.who) + ": label " + value + " at position " +
                                 std::to_string(i) + " is outside of [0, " + classes +
                                 "), the range of " + classes + " classes");
+  });
+}
+
+void ids_in_range(const void* args) {
+  const auto& a = *static_cast<const RangeArgs*>(args);
+  find_out_of_range(a, [&](const std::string& value, ptrdiff_t i) {
+    const std::string position =
+        a.columns ? "[" + std::to_string(i / a.columns) + ", " + std::to_string(i % a.columns) + "]"
+                  : std::to_string(i);
+    throw std::invalid_argument(std::string(a.who) + ": id " + value + " at position " + position +
+                                " is outside of [0, " + std::to_string(a.high) +
+                                "), input_dim being " + std::to_string(a.high));
   });
 }
 
@@ -128,6 +146,10 @@ void softmax_grad(const View& g, const View& y, bool log, const View& dx) {
 
 void check_labels(const char* who, const View& labels, ptrdiff_t classes) {
   check(labels_in_range, RangeArgs(who, labels, 0, classes));
+}
+
+void check_ids(const char* who, const View& ids, ptrdiff_t input_dim) {
+  check(ids_in_range, RangeArgs(who, ids, 0, input_dim));
 }
 
 void sparse_cross_entropy(const View& labels, const View& logits, const View& loss,

@@ -18,6 +18,9 @@ void softmax_grad(const View& g, const View& y, bool log, const View& dx);
 // the first such label and its position.
 void check_labels(const char* who, const View& labels, ptrdiff_t classes);
 
+// The same for the ids of an embedding with `input_dim` rows.
+void check_ids(const char* who, const View& ids, ptrdiff_t input_dim);
+
 // loss = log sum_j exp(x_j) - x_label for each row. The labels, one a row, have been checked.
 void sparse_cross_entropy(const View& labels, const View& logits, const View& loss,
                           const View& probabilities);

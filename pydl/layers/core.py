@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pydl import activations, constraints, initializers, ops, regularizers
+from pydl.layers.arguments import image_format
 from pydl.layers.base import Layer, deserialize
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, nodes_of
 from pydl.tensor import Tensor
@@ -400,12 +401,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise ValueError(
-                "Flatten: data_format must be 'channels_last' or 'channels_first', "
-                f"got {data_format!r}"
-            )
-        self.data_format = data_format
+        self.data_format = None if data_format is None else image_format("Flatten", data_format)
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 2:

@@ -5,13 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydl import check, constraints, initializers, ops, regularizers
+from pydl import check, initializers, ops
 from pydl.autograd import no_grad
 from pydl.layers.core import Elementwise
-from pydl.tensor import Tensor, Variable
+from pydl.tensor import Tensor
 
 
-class BatchNormalization(Elementwise):
+class ScaledAndShifted(Elementwise):
+    """Base of the normalizations whose result is multiplied by gamma and moved by beta."""
+
+    def __init__(
+        self,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not epsilon >= 0:
+            raise ValueError(f"{self.label}: epsilon must be at least 0, got {epsilon!r}")
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self._declare("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._declare("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
+
+    def _build_for(self, shape: Any) -> None:
+        """Make the weights gamma and beta that are asked for."""
+        self.gamma = self._declared("gamma", shape) if self.scale else None
+        self.beta = self._declared("beta", shape) if self.center else None
+
+    def _lengths(self, input_shape: Sequence[int | None], axis: Any) -> tuple[int, ...]:
+        """Return the lengths of axes, which must be known and leave out the batch."""
+        rank = len(input_shape)
+        axes = axis if isinstance(axis, (list, tuple)) else (axis,)
+        inside = all(-rank <= a < rank and a % rank for a in axes)
+        found = [input_shape[a] for a in axes] if inside else [None]
+        if None in found:
+            raise ValueError(
+                f"{self.label}: axis {axis} must be a known axis other than the batch, "
+                f"got shape {tuple(input_shape)}"
+            )
+        return tuple(n for n in found if n is not None)
+
+
+class BatchNormalization(ScaledAndShifted):
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, for each index of `axis`.
 
     In training, mean and biased variance are those of the batch, over all axes but `axis`, and
@@ -60,51 +104,33 @@ class BatchNormalization(Elementwise):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+            **kwargs,
+        )
         if not 0 <= momentum <= 1:
             raise ValueError(f"{self.label}: momentum must be between 0 and 1, got {momentum!r}")
-        if not epsilon >= 0:
-            raise ValueError(f"{self.label}: epsilon must be at least 0, got {epsilon!r}")
         self.axis = check.integer("BatchNormalization", "axis", axis)
         self.momentum = momentum
-        self.epsilon = epsilon
-        self.center = center
-        self.scale = scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        rank = len(input_shape)
-        features = input_shape[self.axis] if -rank <= self.axis < rank else None
-        if features is None or self.axis % rank == 0:
-            raise ValueError(
-                f"{self.label}: axis {self.axis} must be a known axis other than the batch, "
-                f"got shape {tuple(input_shape)}"
-            )
-        shape = (features,)
-        self.gamma = self._trained("gamma", shape) if self.scale else None
-        self.beta = self._trained("beta", shape) if self.center else None
+        shape = self._lengths(input_shape, self.axis)
+        self._build_for(shape)
         self.moving_mean = self.add_weight(
             shape, self.moving_mean_initializer, trainable=False, name="moving_mean"
         )
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
-        )
-
-    def _trained(self, name: str, shape: Any) -> Variable:
-        """Return the weight gamma or beta."""
-        return self.add_weight(
-            shape,
-            getattr(self, f"{name}_initializer"),
-            regularizer=getattr(self, f"{name}_regularizer"),
-            constraint=getattr(self, f"{name}_constraint"),
-            name=name,
         )
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
@@ -131,3 +157,198 @@ class BatchNormalization(Elementwise):
             epsilon=self.epsilon,
             axis=self.axis,
         )
+
+
+class LayerNormalization(ScaledAndShifted):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the statistics of each sample.
+
+    Args:
+        axis: Axis, or axes, over which mean and biased variance run.
+        epsilon: Added to the variance.
+        center, scale: Whether to add beta, to multiply by gamma.
+        beta_initializer, ..., gamma_constraint: Of the weights.
+        **kwargs: See `Layer`.
+
+    Weights: gamma, beta, of the lengths of `axis`.
+
+    Source: Ba, Kiros and Hinton 2016, "Layer normalization".
+
+    >>> import pydl
+    >>> LayerNormalization(epsilon=0.0)(pydl.tensor([[1.0, 3.0]])).numpy()
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+            **kwargs,
+        )
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        rank = len(input_shape)
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        self._lengths(input_shape, self.axis)
+        self._axes = tuple(sorted(a % rank for a in axes))
+        self._build_for(self._lengths(input_shape, self._axes))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.layer_normalization(
+            inputs, self.gamma, self.beta, axis=self._axes, epsilon=self.epsilon
+        )
+
+
+class GroupNormalization(ScaledAndShifted):
+    """The channels in groups, each normalized over itself and all places of a sample.
+
+    Args:
+        groups: Number of groups, which divides the channels; -1 for one a channel.
+        axis: Axis of the channels.
+        epsilon, center, scale, ...: As for `LayerNormalization`.
+        **kwargs: See `Layer`.
+
+    Weights: gamma, beta, each (channels,).
+
+    Source: Wu and He 2018, "Group normalization".
+
+    >>> import pydl
+    >>> GroupNormalization(1, epsilon=0.0)(pydl.tensor([[1.0, 3.0]])).numpy()
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+            **kwargs,
+        )
+        self.groups = check.integer("GroupNormalization", "groups", groups)
+        self.axis = check.integer("GroupNormalization", "axis", axis)
+        if groups < 1 and groups != -1:
+            raise ValueError(
+                f"GroupNormalization: groups must be positive, or -1 for one a channel, "
+                f"got {groups}"
+            )
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        (channels,) = self._lengths(input_shape, self.axis)
+        if channels % self.groups:
+            raise ValueError(
+                f"{self.label}: {self.groups} groups do not divide the {channels} channels of "
+                f"shape {tuple(input_shape)}"
+            )
+        self._build_for((channels,))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = ops.moveaxis(inputs, self.axis, -1)
+        channels = x.shape[-1]
+        groups = channels if self.groups == -1 else self.groups
+        parts = ops.reshape(x, (*x.shape[:-1], groups, channels // groups))
+        over = (*range(1, x.ndim - 1), x.ndim)
+        y = ops.reshape(ops.layer_normalization(parts, axis=over, epsilon=self.epsilon), x.shape)
+        if self.gamma is not None:
+            y = y * self.gamma
+        if self.beta is not None:
+            y = y + self.beta
+        return ops.moveaxis(y, -1, self.axis)
+
+
+class RMSNormalization(Elementwise):
+    """y = scale x / sqrt(mean(x^2) + epsilon), the mean being over `axis`.
+
+    Args:
+        axis: Axis, or axes, of the mean.
+        epsilon: Added to the mean of the squares.
+        **kwargs: See `Layer`.
+
+    Weights: scale, of the lengths of `axis`.
+
+    Source: Zhang and Sennrich 2019, "Root mean square layer normalization".
+
+    >>> import pydl
+    >>> RMSNormalization(epsilon=0.0)(pydl.tensor([[3.0, -3.0]])).numpy()
+    array([[ 1., -1.]], dtype=float32)
+    """
+
+    def __init__(
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.epsilon = epsilon
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        rank = len(input_shape)
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        self._axes = tuple(sorted(check.axis(self.label, a, rank, input_shape) for a in axes))  # type: ignore[arg-type]
+        lengths = [input_shape[a] for a in self._axes]
+        if None in lengths:
+            raise ValueError(f"{self.label}: axis {self.axis} of {tuple(input_shape)} is not known")
+        self.scale = self.add_weight(lengths, "ones", name="scale")  # type: ignore[arg-type]
+
+    def call(self, inputs: Tensor) -> Tensor:
+        mean = ops.mean(ops.square(inputs), axis=self._axes, keepdims=True)
+        shape = [n if i in self._axes else 1 for i, n in enumerate(inputs.shape)]
+        return inputs * ops.rsqrt(mean + self.epsilon) * ops.reshape(self.scale, shape)
+
+
+class UnitNormalization(Elementwise):
+    """y = x / |x|, the length being over `axis`; 0 stays 0.
+
+    Args:
+        axis: Axis, or axes, of the vectors.
+        **kwargs: See `Layer`.
+
+    >>> import pydl
+    >>> UnitNormalization()(pydl.tensor([[3.0, 4.0]])).numpy()
+    array([[0.6, 0.8]], dtype=float32)
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.l2_normalize(inputs, axis=self.axis, epsilon=1e-24)

@@ -1,13 +1,21 @@
-"""Layers that act in training only."""
+"""Layers that act in training only: noise, and penalties on what passes through."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from pydl import random
+from pydl import ops, random, regularizers
+from pydl.layers.arguments import image_format
 from pydl.layers.core import Elementwise
 from pydl.tensor import Tensor
+
+
+def _fraction(who: str, name: str, value: Any) -> float:
+    """Return a number between 0 and 1, or raise."""
+    if isinstance(value, (bool, str)) or not 0 <= value <= 1:
+        raise ValueError(f"{who}: {name} must be between 0 and 1, got {value!r}")
+    return value
 
 
 class Dropout(Elementwise):
@@ -39,9 +47,7 @@ class Dropout(Elementwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, (bool, str)) or not 0 <= rate <= 1:
-            raise ValueError(f"Dropout: rate must be between 0 and 1, got {rate!r}")
-        self.rate = rate
+        self.rate = _fraction(type(self).__name__, "rate", rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
@@ -52,3 +58,140 @@ class Dropout(Elementwise):
         return random.dropout(
             inputs, self.rate, noise_shape=self.noise_shape, seed=self.seed_generator
         )
+
+
+class SpatialDropout1D(Elementwise):
+    """Dropout of whole features: each is kept or dropped for all steps of a sample.
+
+    Args:
+        rate: Probability that a feature is dropped, in [0, 1].
+        seed: Integer that makes the masks of this layer repeatable on their own.
+        **kwargs: See `Layer`.
+
+    Source: Tompson et al. 2015, "Efficient object localization using convolutional networks".
+    """
+
+    _axes = 1  # of space or time
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = _fraction(type(self).__name__, "rate", rate)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+
+    def _noise_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the mask."""
+        return (shape[0], *(1,) * self._axes, shape[-1])
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        if len(input_shape) != self._axes + 2:
+            raise ValueError(
+                f"{self.label}: expected {self._axes + 2} axes, got shape {tuple(input_shape)}"
+            )
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not training or self.seed_generator is None:
+            return inputs
+        shape = self._noise_shape(inputs.shape)
+        return random.dropout(inputs, self.rate, noise_shape=shape, seed=self.seed_generator)
+
+
+class SpatialDropout2D(SpatialDropout1D):
+    """Dropout of whole channels of images; see `SpatialDropout1D`.
+
+    Args:
+        rate, seed: As for `SpatialDropout1D`.
+        data_format: "channels_last" or "channels_first"; None takes `config.image_data_format()`.
+        **kwargs: See `Layer`.
+    """
+
+    _axes = 2
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rate, seed, **kwargs)
+        self.data_format = image_format(type(self).__name__, data_format)
+
+    def _noise_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.data_format == "channels_first":
+            return (*shape[:2], 1, 1)
+        return super()._noise_shape(shape)
+
+
+class GaussianNoise(Elementwise):
+    """Training: y = x + e, e normal with mean 0.
+
+    Args:
+        stddev: Standard deviation of the noise, in [0, 1].
+        seed: Integer that makes the noise of this layer repeatable on its own.
+        **kwargs: See `Layer`.
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stddev = _fraction("GaussianNoise", "stddev", stddev)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if stddev > 0 else None
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not training or self.seed_generator is None:
+            return inputs
+        return inputs + random.normal(
+            inputs.shape, 0.0, self.stddev, dtype=self.dtype, seed=self.seed_generator
+        )
+
+
+class GaussianDropout(Elementwise):
+    """Training: y = x e, e normal with mean 1 and variance rate / (1 - rate).
+
+    Args:
+        rate: As for `Dropout`, in [0, 1).
+        seed: Integer that makes the noise of this layer repeatable on its own.
+        **kwargs: See `Layer`.
+
+    Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
+    overfitting".
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = _fraction("GaussianDropout", "rate", rate)
+        if rate == 1:
+            raise ValueError("GaussianDropout: rate must be below 1, for a finite variance")
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not training or self.seed_generator is None:
+            return inputs
+        stddev = (self.rate / (1.0 - self.rate)) ** 0.5
+        noise = random.normal(inputs.shape, 1.0, stddev, dtype=self.dtype, seed=self.seed_generator)
+        return ops.multiply(inputs, noise)
+
+
+class ActivityRegularization(Elementwise):
+    """y = x, with the penalty l1 sum |x| + l2 sum x^2, divided by the batch size, in the loss.
+
+    Args:
+        l1, l2: Factors of the penalty.
+        **kwargs: See `Layer`.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self.l1 = l1
+        self.l2 = l2
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments as plain data, so that `from_config` makes a copy."""
+        values = super()._read_config(strict=False)
+        values.pop("activity_regularizer", None)
+        return values

@@ -105,6 +105,22 @@ class WeightOwner(Configurable):
         self._weights.append(weight)
         return weight
 
+    def _declare(self, name: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
+        """Keep how a weight of this name is made, as kernel_initializer and so on."""
+        setattr(self, f"{name}_initializer", initializers.get(initializer))
+        setattr(self, f"{name}_regularizer", regularizers.get(regularizer))
+        setattr(self, f"{name}_constraint", constraints.get(constraint))
+
+    def _declared(self, name: str, shape: Any, called: str | None = None) -> Weight:
+        """Return a new weight, made as `_declare` said; `called` is its own name, if another."""
+        return self.add_weight(
+            shape,
+            getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            name=called or name,
+        )
+
     def _sublayers(self) -> Iterator[Any]:
         """Yield the layers held by attributes, in the order they were set."""
         for value in vars(self).values():

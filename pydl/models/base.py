@@ -65,7 +65,7 @@ class Model(Keras2Methods, Trainer):
         if graph or "inputs" in kwargs:  # super().__init__(inputs, outputs) of a subclass
             from pydl.models.functional import Functional, functional_class
 
-            self.__class__ = functional_class(type(self))
+            self.__class__ = functional_class(cast(Any, type(self)))
             Functional.__init__(
                 cast("Functional", self), *graph, trainable=trainable, name=name, **kwargs
             )

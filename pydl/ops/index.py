@@ -71,6 +71,15 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
     return _take(x, _indices("take", indices, n), axis)
 
 
+def lookup(table: Tensor, ids: Any, who: str) -> Tensor:
+    """The rows of a matrix that ids name; ValueError for ids out of range, also in a plan."""
+    array = to_array(ids, None, who)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{who}: ids must be integers, got {array.dtype}")
+    _core.check_ids(array, table.shape[0], who)
+    return _take(table, _as_index(array), 0)
+
+
 def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
     """x at the positions that `indices` holds for each place along an axis, as in NumPy."""
     x = as_tensor(x, "take_along_axis")
