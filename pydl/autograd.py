@@ -3,6 +3,10 @@
 Every recorded operation leaves a Node. `backward` walks the nodes from the last to the first, hands
 each its output's gradient, and adds up what its gradient function returns. No recursion, so a
 chain of any length will do.
+
+With `create_graph` the gradient functions are recorded too, so that gradients have gradients. A
+function that calls a fused kernel then takes another way, made of operations (it asks
+`recording()`); where it has none, what it returns cannot be differentiated, and says so.
 """
 
 from __future__ import annotations
@@ -78,6 +82,9 @@ def op(
     `@name.gradient` attaches the gradient, `(g, y, *inputs, **static)` -> for each input a Tensor,
     None, or a function without arguments that is called only if that input wants a gradient.
 
+    A gradient made of operations can be differentiated again. One that calls kernels cannot; with
+    `@name.gradient(twice=True)` it promises to use operations where `recording()` holds.
+
     Args:
       saves: inputs, and "y", whose values the gradient reads; default: all inputs and "y".
       variadic: the only tensor parameter is a sequence of tensors.
@@ -141,15 +148,50 @@ def op(
 def define_gradient(call: Any, saves: Sequence[str] | None, saved_inputs: Any) -> None:
     """Gives an operation the attributes that backward reads."""
 
-    def gradient(rule: Callable[..., Any]) -> Callable[..., Any]:
+    def gradient(rule: Any = None, *, twice: bool | None = None) -> Any:
+        if rule is None:
+            return functools.partial(gradient, twice=twice)
         call.rule = rule
+        call.twice = twice
         return rule
 
     call.rule = None
+    call.twice = None
     call.gradient = gradient
     call.keeps_output = saves is None or "y" in saves
     call.saves_all = saves is None
     call.saved_inputs = tuple(saved_inputs)
+
+
+# What a gradient function that calls kernels names; `wrap(` of arrays that others made as well.
+_OF_ARRAYS = frozenset({"_core", "data", "numpy", "wrap"})
+
+
+def _differentiable(call: Any) -> bool:
+    """Whether the gradient function of an operation is made of operations where they record."""
+    if call.twice is None:
+        pending, names = [call.rule.__code__], set()
+        while pending:
+            code = pending.pop()
+            names.update(code.co_names)
+            pending += [c for c in code.co_consts if hasattr(c, "co_names")]
+        call.twice = not names & _OF_ARRAYS
+    return call.twice
+
+
+def _refuse(g: Any, y: Any, *inputs: Any, name: str) -> Any:
+    raise NotImplementedError(
+        f"{name}: its gradient is one fused kernel, which has no gradient itself; use other "
+        "operations where gradients of gradients are wanted"
+    )
+
+
+def _once() -> None: ...
+
+
+define_gradient(_once, (), ())
+_once.rule = _refuse  # type: ignore[attr-defined]
+_once.twice = True  # type: ignore[attr-defined]
 
 
 def _check_unchanged(node: Node) -> None:
@@ -173,24 +215,30 @@ def add_gradients(a: np.ndarray, b: np.ndarray, owned: bool) -> np.ndarray:
 class _Sums:
     """Gradients added up by owner: the first borrowed, the second makes a buffer."""
 
-    def __init__(self) -> None:
-        self.total: dict[Any, np.ndarray] = {}
+    def __init__(self, create_graph: bool) -> None:
+        self.create_graph = create_graph
+        self.total: dict[Any, Tensor] = {}
         self.owned: set[Any] = set()
 
-    def add(self, key: Any, g: np.ndarray) -> bool:
+    def add(self, key: Any, g: Tensor) -> bool:
         """Adds; True where this is the first gradient of `key`."""
         before = self.total.get(key)
         if before is None:
             self.total[key] = g
             return True
-        self.total[key] = add_gradients(before, g, key in self.owned)
+        if self.create_graph:
+            self.total[key] = before + g
+        else:
+            self.total[key] = wrap(add_gradients(before.data, g.data, key in self.owned))
         self.owned.add(key)
         return False
 
 
-def _run(target: Tensor, seed: np.ndarray, retain: bool, sources: Sequence[Any] | None) -> _Sums:
+def _run(
+    target: Tensor, seed: Tensor, retain: bool, sources: Sequence[Any] | None, create_graph: bool
+) -> _Sums:
     """Gradients of `target` for the leaves (keyed by tensor) and for nodes in `sources`."""
-    sums = _Sums()
+    sums = _Sums(create_graph)
     if target._node is LEAF:
         sums.add(target, seed)
         return sums
@@ -213,11 +261,16 @@ def _run(target: Tensor, seed: np.ndarray, retain: bool, sources: Sequence[Any] 
             )
         _check_unchanged(node)
         outputs = node.outputs
+        again = node if create_graph else None  # what the output itself comes from
         if type(outputs) is tuple:
-            y: Any = tuple(wrap(a) for a in outputs)
+            y: Any = (wrap(outputs[0], again), *map(wrap, outputs[1:]))
         else:
-            y = None if outputs is None else wrap(outputs)
-        results = call.rule(wrap(g), y, *node.inputs, **node.static)
+            y = None if outputs is None else wrap(outputs, again)
+        inputs = node.inputs
+        if create_graph and not _differentiable(call):
+            results = _rule_once(call, g, y, inputs, node.static)
+        else:
+            results = call.rule(g, y, *inputs, **node.static)
         for x, dx in zip(node.inputs, results, strict=True):
             if x is None or x._node is None:
                 continue
@@ -225,45 +278,65 @@ def _run(target: Tensor, seed: np.ndarray, retain: bool, sources: Sequence[Any] 
                 if dx is None:
                     continue
                 dx = dx()
-            dx_data = dx.data
-            if dx_data.shape != x.data.shape:
+            if dx.data.shape != x.data.shape:
                 raise RuntimeError(
-                    f"backward: {call.__name__} made a gradient of shape {dx_data.shape} "
+                    f"backward: {call.__name__} made a gradient of shape {dx.data.shape} "
                     f"for an input of shape {x.data.shape}"
                 )
             if x._node is LEAF:
-                sums.add(x, dx_data)
-            elif sums.add(x._node, dx_data):
+                sums.add(x, dx)
+            elif sums.add(x._node, dx):
                 heapq.heappush(heap, (-x._node.number, x._node))
         if not retain:
             node.inputs = node.outputs = None  # type: ignore[assignment]
     return sums
 
 
-def _start(target: Tensor, seed: Any, retain: bool, sources: Any = None) -> _Sums:
+def _rule_once(call: Any, g: Tensor, y: Any, inputs: Any, static: Any) -> list[Any]:
+    """What a gradient function that calls kernels returns, with a node that refuses a gradient."""
+    operands = (g, *inputs)
+    name = {"name": call.__name__}
     before = set_recording(False)
     try:
-        return _run(target, seed, retain, sources)
+        found: list[Any] = []
+        for x, dx in zip(inputs, call.rule(g, y, *inputs, **static), strict=True):
+            if x is None or x._node is None or dx is None:
+                found.append(None)
+                continue
+            dx = wrap((dx if isinstance(dx, Tensor) else dx()).data)
+            if any(t is not None and t._node is not None for t in operands):
+                dx._node = Node(_once, operands, None, name)
+            found.append(dx)
+    finally:
+        set_recording(before)
+    return found
+
+
+def _start(
+    target: Tensor, seed: Tensor, retain: bool, sources: Any = None, create_graph: bool = False
+) -> _Sums:
+    before = set_recording(create_graph)
+    try:
+        return _run(target, seed, retain or create_graph, sources, create_graph)
     finally:
         set_recording(before)
 
 
-def check_not_nested(who: str, own: int) -> None:
-    """Gradients are constants; inside of another tape or grad that would go wrong silently."""
-    if _state.depth > own:
-        raise RuntimeError(
-            f"{who}: gradients of gradients are not available; compute the inner gradient "
-            "outside of the outer tape or grad"
-        )
+def nested(own: int) -> bool:
+    """Whether other gradient computations are around, which may want gradients of gradients."""
+    return _state.depth > own
 
 
-def backward(target: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
+def backward(
+    target: Tensor, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False
+) -> None:
     """Adds d target / d leaf to the `.grad` of every leaf that target was computed from.
 
     Args:
       target: a scalar, or any tensor with `gradient`.
       gradient: what flows into target, of its shape; default 1 for a scalar.
       retain_graph: keeps the graph, so that backward can be called again.
+      create_graph: records the gradients too, so that they have gradients; keeps the graph.
 
     Raises:
       ValueError: target is not a scalar and no gradient is given, or its shape differs.
@@ -286,32 +359,50 @@ def backward(target: Tensor, gradient: Any = None, retain_graph: bool = False) -
                 f"backward: y has shape {target.shape}; pass a gradient of that shape, "
                 "or reduce to a scalar first"
             )
-        seed = constant(np.ones(target.shape, target.dtype))
+        seed = wrap(constant(np.ones(target.shape, target.dtype)))
     else:
-        seed = to_array(gradient, target.dtype, "backward")
+        seed = _seed(gradient, target, "backward")
         if seed.shape != target.shape:
             raise ValueError(
                 f"backward: gradient has shape {seed.shape}, y has shape {target.shape}"
             )
-    sums = _start(target, seed, retain_graph)
+    sums = _start(target, seed, retain_graph, create_graph=create_graph)
     for leaf, g in sums.total.items():
-        if leaf.grad is None:
-            leaf.grad = wrap(g if leaf in sums.owned else g.copy())
+        if create_graph:
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+        elif leaf.grad is None:
+            leaf.grad = wrap(g.data if leaf in sums.owned else g.data.copy())
         else:
-            leaf.grad = wrap(add_gradients(leaf.grad.data, g, False))
+            leaf.grad = wrap(add_gradients(leaf.grad.data, g.data, False))
+
+
+def _seed(gradient: Any, target: Tensor, who: str) -> Tensor:
+    """What flows into a target, as a tensor of its dtype; one that has a graph keeps it."""
+    if isinstance(gradient, Tensor) and gradient.dtype == target.dtype:
+        return gradient
+    return wrap(to_array(gradient, target.dtype, who))
 
 
 def gradients(
-    target: Tensor, sources: Sequence[Tensor], seed: Any = None, retain_graph: bool = False
+    target: Tensor,
+    sources: Sequence[Tensor],
+    seed: Any = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
 ) -> list[Tensor | None]:
-    """d sum(target) / d source for each source, None where unconnected; `.grad` stays untouched."""
+    """d sum(target) / d source for each source, None where unconnected; `.grad` stays untouched.
+
+    With `create_graph` the gradients are recorded too, so that they have gradients.
+    """
     if target._node is None:
         return [None] * len(sources)
     if seed is None:
-        seed = constant(np.ones(target.shape, target.dtype))
-    total = _start(target, seed, retain_graph, sources).total
+        start = wrap(constant(np.ones(target.shape, target.dtype)))
+    else:
+        start = _seed(seed, target, "gradients")
+    total = _start(target, start, retain_graph, sources, create_graph).total
     found = [total.get(s if s._node is LEAF else s._node) for s in sources]
-    return [None if g is None else wrap(g) for g in found]
+    return [g if g is None or create_graph else wrap(g.data) for g in found]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl.autograd import add_gradients, check_not_nested, gradients, recording_for_gradient
+from pydl.autograd import add_gradients, gradients, nested, op, recording_for_gradient
 from pydl.tensor import Tensor, constant, to_array, wrap
 
 
@@ -28,11 +28,34 @@ def _pack(nest: Any, leaves: Iterator[Any]) -> Any:
     return next(leaves)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+@op(saves=(), view=True)
+def _itself(x: np.ndarray, /) -> np.ndarray:
+    """x, as another tensor: what a function is differentiated for, while x itself is watched."""
+    return x
+
+
+@_itself.gradient
+def _(g: Tensor, y: Any, x: Tensor) -> Any:
+    return (g,)
+
+
+def _leaf(value: Any, keeps_graph: bool) -> Tensor:
+    """A tensor to differentiate for; with `keeps_graph` gradients also flow on to the value."""
+    if keeps_graph and isinstance(value, Tensor) and value._node is not None:
+        return _itself(value)
+    leaf = wrap(to_array(value, None, "grad"))
+    leaf.requires_grad = True
+    return leaf
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, create_graph: bool = False
+) -> Callable[..., Any]:
     """A function that returns (f(*args), its gradient for the arguments `argnums`).
 
     f must return a scalar tensor. Arguments may be nested lists, tuples or dicts of arrays; the
-    gradient has the same nesting.
+    gradient has the same nesting. Inside of another `grad` or tape, or with `create_graph`, the
+    gradient is recorded too, so that it has gradients.
 
     >>> import pydl
     >>> pydl.value_and_grad(lambda x: (x * x).sum())(pydl.tensor([3.0]))
@@ -46,18 +69,17 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         for i in numbers:
             if not -len(args) <= i < len(args):
                 raise ValueError(f"grad: argnums {i} is out of range for {len(args)} arguments")
-            leaves = [wrap(to_array(leaf, None, "grad")) for leaf in _flatten(args[i])]
-            for leaf in leaves:
-                leaf.requires_grad = True
-            arguments[i] = _pack(args[i], iter(leaves))
         with recording_for_gradient():
+            graph = create_graph or nested(own=1)
+            for i in numbers:
+                leaves = [_leaf(leaf, graph) for leaf in _flatten(args[i])]
+                arguments[i] = _pack(args[i], iter(leaves))
             value = f(*arguments, **kwargs)
             if not isinstance(value, Tensor) or value.size != 1:
                 shape = getattr(value, "shape", type(value).__name__)
                 raise ValueError(f"grad: the function must return a scalar tensor, got {shape}")
-            check_not_nested("grad", own=1)
             sources = [leaf for i in numbers for leaf in _flatten(arguments[i])]
-            found = gradients(value, sources)
+            found = gradients(value, sources, create_graph=graph)
         zeros = [
             g if g is not None else wrap(constant(np.zeros(s.shape, s.dtype)))
             for g, s in zip(found, sources, strict=True)
@@ -69,14 +91,18 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     return wrapped
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, create_graph: bool = False
+) -> Callable[..., Any]:
     """A function that returns the gradient of the scalar function f; see value_and_grad.
 
     >>> import pydl
     >>> pydl.grad(lambda x: pydl.sum(x**3))(pydl.tensor([1.0, 2.0]))
     Tensor([ 3., 12.])
+    >>> pydl.grad(pydl.grad(lambda x: x**3))(pydl.tensor(2.0))
+    Tensor(12.)
     """
-    with_value = value_and_grad(f, argnums)
+    with_value = value_and_grad(f, argnums, create_graph)
 
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -88,7 +114,9 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
 class GradientTape:
     """Records the operations in its block and differentiates them.
 
-    Trainable Variables are watched by themselves, other tensors through `watch`.
+    Trainable Variables are watched by themselves, other tensors through `watch`. Inside of the
+    block of another tape `gradient` is recorded by that one, which gives second derivatives; a
+    persistent tape records its own gradients that are computed inside of its block.
 
     Args:
       persistent: allows more than one call of `gradient`.
@@ -141,17 +169,18 @@ class GradientTape:
         for t in [*targets, *flat]:
             if not isinstance(t, Tensor):
                 raise TypeError(f"GradientTape.gradient: needs Tensors, got {type(t).__name__}")
-        check_not_nested("GradientTape.gradient", own=0 if self._context is None else 1)
+        graph = nested(own=0 if self._context is None or self.persistent else 1)
         self._used = True
         seeds = [None] * len(targets) if output_gradients is None else _flatten(output_gradients)
         total: list[Tensor | None] = [None] * len(flat)
         for i, (t, seed) in enumerate(zip(targets, seeds, strict=True)):
-            array = None if seed is None else to_array(seed, t.dtype, "GradientTape.gradient")
             retain = self.persistent or i + 1 < len(targets)
-            for j, g in enumerate(gradients(t, flat, array, retain)):
+            for j, g in enumerate(gradients(t, flat, seed, retain, graph)):
                 before = total[j]
-                if g is not None:
-                    total[j] = (
-                        g if before is None else wrap(add_gradients(before.data, g.data, False))
-                    )
+                if g is None or before is None:
+                    total[j] = before if g is None else g
+                elif graph:
+                    total[j] = before + g
+                else:
+                    total[j] = wrap(add_gradients(before.data, g.data, False))
         return _pack(sources, iter(total))

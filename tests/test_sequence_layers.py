@@ -178,7 +178,7 @@ def test_spatial_dropout_drops_whole_features(cls, kwargs, shape, axes):
     dropped = (y.min(axes) == 0).mean()
     assert abs(dropped - 0.25) < 5 * (0.25 * 0.75 / 2000) ** 0.5
     assert layers.deserialize(json.loads(json.dumps(layers.serialize(layer)))).rate == 0.25
-    with pytest.raises(ValueError, match="expected . axes"):
+    with pytest.raises(ValueError, match="axes, got shape"):
         cls(0.5, **kwargs)(np.ones((2, 3)))
 
 

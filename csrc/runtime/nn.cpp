@@ -88,9 +88,11 @@ void labels_in_range(const void* args) {
 void ids_in_range(const void* args) {
   const auto& a = *static_cast<const RangeArgs*>(args);
   find_out_of_range(a, [&](const std::string& value, ptrdiff_t i) {
-    const std::string position =
-        a.columns ? "[" + std::to_string(i / a.columns) + ", " + std::to_string(i % a.columns) + "]"
-                  : std::to_string(i);
+    std::string position = std::to_string(i);
+    if (a.columns) {
+      position = std::string(1, '[').append(std::to_string(i / a.columns));
+      position.append(", ").append(std::to_string(i % a.columns)).append("]");
+    }
     throw std::invalid_argument(std::string(a.who) + ": id " + value + " at position " + position +
                                 " is outside of [0, " + std::to_string(a.high) +
                                 "), input_dim being " + std::to_string(a.high));

@@ -214,7 +214,7 @@ class _Resized(Spatial):
                 f"{who}: {name} must be an integer, or (before, after) for each of {self.rank} "
                 f"axes, not negative, got {value!r}"
             )
-        return pairs  # type: ignore[return-value]
+        return pairs
 
 
 class UpSampling1D(_Resized):

@@ -58,7 +58,7 @@ class Normalization(Elementwise):
     def build(self, input_shape: Sequence[int | None]) -> None:
         rank = len(input_shape)
         self._kept = tuple(sorted(check.axis(self.label, a, rank) for a in self.axis))
-        shape = [input_shape[a] for a in self._kept]
+        shape: Any = [input_shape[a] for a in self._kept]
         if None in shape:
             raise ValueError(
                 f"{self.label}: the length of axis {self.axis} must be known, "
@@ -66,12 +66,12 @@ class Normalization(Elementwise):
             )
         self._broadcast = tuple(n if i in self._kept else 1 for i, n in enumerate(input_shape))
         if self.input_mean is None:
-            self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")  # type: ignore[arg-type]
+            self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
             self.adapt_variance = self.add_weight(
                 shape,
                 "ones",
                 trainable=False,
-                name="variance",  # type: ignore[arg-type]
+                name="variance",
             )
             self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
 

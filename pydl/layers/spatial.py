@@ -70,7 +70,7 @@ class Spatial(Layer):
         padding: str,
     ) -> Shape:
         """Return the number of windows on each spatial axis, None where it is not known."""
-        found = []
+        found: list[int | None] = []
         for n, *of_axis in zip(lengths, window, strides, dilation, strict=True):
             if n is None:
                 found.append(None)

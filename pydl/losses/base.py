@@ -95,7 +95,9 @@ class Loss(Configurable):
         if sample_weight is not None:
             weights = fit_weights(as_tensor(sample_weight, values.dtype), values.shape)
         if counted is not None:
-            kept = ops.astype(ops.not_equal(counted, 0), values.dtype)
+            kept = ops.astype(counted, values.dtype)
+            if counted.dtype != bool:
+                kept = ops.astype(ops.not_equal(kept, 0.0), values.dtype)
             if self.reduction in ("mean", "sum_over_batch_size"):
                 kept = kept * (kept.size / ops.maximum(ops.sum(kept), 1.0))
             kept = fit_weights(kept, values.shape)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pydl import autograd
+from pydl.ops import derivatives as _derivatives
 from pydl.ops.convolution import *  # noqa: F403
 from pydl.ops.convolution import __all__ as _conv
 from pydl.ops.create import (

@@ -23,6 +23,10 @@ _INDEX = {
 
 new = Tensor.__new__
 
+# The operations by their kernel. `derivatives.py` gives each a `form`: its gradient made of
+# operations, for gradients of gradients.
+OPS: dict[str, Any] = {}
+
 
 def _document(function: Any, name: str, formula: str) -> None:
     row = TABLE[name]
@@ -98,13 +102,16 @@ def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> An
     if row["differentiable"]:
         kernel_backward = getattr(_core, name + "_backward")
 
-        def rule(g: Tensor, y: Tensor | None, x: Tensor, params: tuple[float, ...]) -> Any:
+        def rule(g: Tensor, y: Any, x: Tensor, params: tuple[float, ...]) -> Any:
+            if recording():
+                return (call.form(g, y, x, *params),)  # type: ignore[attr-defined]
             saved_y = None if y is None else y.data
             return (
                 wrap(kernel_backward(g.data, x.data if needs_input else None, saved_y, *params)),
             )
 
         call.rule = rule  # type: ignore[attr-defined]
+        OPS[name] = call
     return call
 
 
@@ -176,6 +183,12 @@ def binary(
         grad_a, grad_b = getattr(_core, name + "_grad_a"), getattr(_core, name + "_grad_b")
 
         def rule(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Any:
+            if recording():
+                of_a, of_b = call.form  # type: ignore[attr-defined]
+                return (
+                    lambda: unbroadcast(of_a(g, y, a, b), a),
+                    lambda: unbroadcast(of_b(g, y, a, b), b),
+                )
             x0, x1 = cast(a.data, g.dtype), cast(b.data, g.dtype)
             return (
                 lambda: unbroadcast(wrap(grad_a(g.data, x0, x1, y.data)), a),
@@ -183,6 +196,7 @@ def binary(
             )
 
         call.rule = rule  # type: ignore[attr-defined]
+        OPS[name] = call
     return call
 
 

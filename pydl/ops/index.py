@@ -47,11 +47,19 @@ def _take(x: np.ndarray, /, index: np.ndarray, axis: int) -> np.ndarray:
 
 @_take.gradient
 def _(g: Tensor, y: Any, x: Tensor, index: np.ndarray, axis: int) -> Any:
-    rows = np.moveaxis(
-        g.data, range(axis, axis + index.ndim), range(index.ndim)
-    )  # the indexed axes first
-    sums = _core.scatter_add(index, contiguous(rows), x.shape[axis])
-    return (wrap(np.moveaxis(sums, 0, axis)),)
+    return (_untake(g, index, axis, x.shape[axis]),)
+
+
+@op(saves=())
+def _untake(g: np.ndarray, /, index: np.ndarray, axis: int, n: int) -> np.ndarray:
+    # the indexed axes first
+    rows = np.moveaxis(g, range(axis, axis + index.ndim), range(index.ndim))
+    return np.moveaxis(_core.scatter_add(index, contiguous(rows), n), 0, axis)
+
+
+@_untake.gradient
+def _(d: Tensor, y: Any, g: Tensor, index: np.ndarray, axis: int, n: int) -> Any:
+    return (_take(d, index, axis),)
 
 
 def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:

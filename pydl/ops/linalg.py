@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pydl import _core, check
-from pydl.autograd import op
+from pydl.autograd import op, recording
 from pydl.ops import elementwise
 from pydl.ops.elementwise import abs, astype, multiply, sqrt, square
-from pydl.ops.factory import TABLE
+from pydl.ops.factory import OPS, TABLE
 from pydl.ops.promote import FLOATS, as_tensor, result_type
 from pydl.ops.reduce import max as max_over
 from pydl.ops.reduce import sum as sum_over
@@ -150,6 +150,8 @@ def activation_gradient(fused: str | None, g: Tensor, y: Tensor) -> Tensor:
     """The gradient before a fused activation."""
     if fused is None:
         return g
+    if recording():
+        return OPS[fused].form(g, y, y, *TABLE[fused]["params"].values())
     backward = getattr(_core, fused + "_backward")
     return wrap(backward(g.data, y.data, y.data, *TABLE[fused]["params"].values()))
 

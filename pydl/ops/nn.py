@@ -8,9 +8,21 @@ from typing import Any
 import numpy as np
 
 from pydl import _core, check, config
-from pydl.autograd import op
-from pydl.ops.elementwise import astype, maximum, multiply, negative, rsqrt, square, subtract
+from pydl.autograd import op, recording
+from pydl.ops.elementwise import (
+    astype,
+    exp,
+    maximum,
+    multiply,
+    negative,
+    rsqrt,
+    sigmoid,
+    square,
+    subtract,
+)
+from pydl.ops.index import one_hot
 from pydl.ops.promote import FLOATS, as_tensor
+from pydl.ops.reduce import mean as mean_over
 from pydl.ops.reduce import sum as sum_over
 from pydl.ops.shape import expand_dims, moveaxis, reshape
 from pydl.random import dropout
@@ -41,8 +53,10 @@ def _softmax(x: np.ndarray, /) -> np.ndarray:
     return _core.softmax(x)
 
 
-@_softmax.gradient
+@_softmax.gradient(twice=True)
 def _(g: Tensor, y: Tensor, x: Tensor) -> Any:
+    if recording():
+        return (multiply(y, subtract(g, sum_over(multiply(g, y), axis=-1, keepdims=True))),)
     return (wrap(_core.softmax_backward(g.data, y.data)),)
 
 
@@ -51,8 +65,10 @@ def _log_softmax(x: np.ndarray, /) -> np.ndarray:
     return _core.log_softmax(x)
 
 
-@_log_softmax.gradient
+@_log_softmax.gradient(twice=True)
 def _(g: Tensor, y: Tensor, x: Tensor) -> Any:
+    if recording():
+        return (subtract(g, multiply(exp(y), sum_over(g, axis=-1, keepdims=True))),)
     return (wrap(_core.log_softmax_backward(g.data, y.data)),)
 
 
@@ -91,8 +107,13 @@ def _sparse_crossentropy(labels: np.ndarray, logits: np.ndarray, /, who: str) ->
     return _core.sparse_crossentropy(labels, logits, who)
 
 
-@_sparse_crossentropy.gradient
+@_sparse_crossentropy.gradient(twice=True)
 def _(g: Tensor, y: Any, labels: Tensor, logits: Tensor, who: str) -> Any:
+    if recording():
+        rows = reshape(labels, logits.shape[:-1])
+        hit = one_hot(rows, logits.shape[-1], dtype=logits.dtype)
+        error = subtract(_softmax(logits), hit)
+        return (None, multiply(error, expand_dims(g, -1)))
     return (None, wrap(_core.sparse_crossentropy_backward(g.data, y[1].data, labels.data)))
 
 
@@ -173,8 +194,15 @@ def _crossentropy(labels: np.ndarray, logits: np.ndarray, /) -> Any:
     return _core.crossentropy(labels, logits)
 
 
-@_crossentropy.gradient
+@_crossentropy.gradient(twice=True)
 def _(g: Tensor, y: Any, labels: Tensor, logits: Tensor) -> Any:
+    if recording():
+        total = sum_over(labels, axis=-1, keepdims=True)
+        error = subtract(multiply(_softmax(logits), total), labels)
+        return (
+            lambda: multiply(negative(_log_softmax(logits)), expand_dims(g, -1)),
+            lambda: multiply(error, expand_dims(g, -1)),
+        )
     return (
         lambda: multiply(negative(_log_softmax(logits)), expand_dims(g, -1)),
         lambda: wrap(_core.crossentropy_backward(g.data, y[1].data, labels.data, y[2].data)),
@@ -209,8 +237,13 @@ def _binary_crossentropy(labels: np.ndarray, logits: np.ndarray, /) -> np.ndarra
     return _core.binary_crossentropy(labels, logits)
 
 
-@_binary_crossentropy.gradient
+@_binary_crossentropy.gradient(twice=True)
 def _(g: Tensor, y: Any, labels: Tensor, logits: Tensor) -> Any:
+    if recording():
+        return (
+            lambda: negative(multiply(g, logits)),
+            lambda: multiply(g, subtract(sigmoid(logits), labels)),
+        )
     return (
         lambda: negative(multiply(g, logits)),
         lambda: wrap(_core.binary_crossentropy_backward(g.data, labels.data, logits.data)),
@@ -270,8 +303,31 @@ def _batch_normalization(
     return _core.batch_normalization(x, gamma, beta, epsilon)
 
 
-@_batch_normalization.gradient
+def _normalization_gradients(
+    g: Tensor, x: Tensor, gamma: Any, beta: Any, over: Any, rows: Any, epsilon: float
+) -> Any:
+    """The gradients of a normalization over the axes `over`, made of operations.
+
+    `rows` are the axes along which gamma and beta are stretched.
+    """
+    centred = subtract(x, mean_over(x, over, keepdims=True))
+    rstd = rsqrt(mean_over(square(centred), over, keepdims=True) + epsilon)
+    unit = multiply(centred, rstd)
+    inner = g if gamma is None else multiply(g, gamma)
+    through = multiply(unit, mean_over(multiply(inner, unit), over, keepdims=True))
+    dx = multiply(rstd, inner - mean_over(inner, over, keepdims=True) - through)
+    return (
+        dx,
+        lambda: sum_over(multiply(g, unit), axis=rows),
+        lambda: sum_over(g, axis=rows),
+    )
+
+
+@_batch_normalization.gradient(twice=True)
 def _(g: Tensor, y: Any, x: Tensor, gamma: Any, beta: Any, epsilon: float) -> Any:
+    if recording():
+        rows = tuple(range(x.ndim - 1))
+        return _normalization_gradients(g, x, gamma, beta, rows, rows, epsilon)
     scale = None if gamma is None else gamma.data
     gradients = _core.batch_normalization_backward(
         g.data, x.data, y[1].data, y[2].data, scale, epsilon
@@ -402,8 +458,13 @@ def _layer_normalization(
     return _core.layer_normalization(x, n, gamma, beta, epsilon)
 
 
-@_layer_normalization.gradient
+@_layer_normalization.gradient(twice=True)
 def _(g: Tensor, y: Any, x: Tensor, gamma: Any, beta: Any, n: int, epsilon: float) -> Any:
+    if recording():
+        one = beta if gamma is None else gamma
+        axes = _last_axes(x.shape, n) if one is None else x.ndim - one.ndim
+        over, rows = tuple(range(axes, x.ndim)), tuple(range(axes))
+        return _normalization_gradients(g, x, gamma, beta, over, rows, epsilon)
     scale = None if gamma is None else gamma.data
     wanted = any(p is not None and p.requires_grad for p in (gamma, beta))
     dx, dgamma, dbeta = _core.layer_normalization_backward(
@@ -414,6 +475,15 @@ def _(g: Tensor, y: Any, x: Tensor, gamma: Any, beta: Any, n: int, epsilon: floa
         None if gamma is None or not wanted else wrap(dgamma.reshape(gamma.shape)),
         None if beta is None or not wanted else wrap(dbeta.reshape(beta.shape)),
     )
+
+
+def _last_axes(shape: tuple[int, ...], n: int) -> int:
+    """Where the last axes begin that have n elements together, as many of them as may be."""
+    first, size = len(shape), 1
+    while first > 0 and size * shape[first - 1] <= n:
+        first -= 1
+        size *= shape[first]
+    return first
 
 
 def layer_normalization(

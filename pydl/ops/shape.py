@@ -266,13 +266,13 @@ def _concat(arrays: list[np.ndarray], /, axis: int) -> np.ndarray:
     return y
 
 
-@_concat.gradient
+@_concat.gradient(twice=True)
 def _(g: Tensor, y: Any, *arrays: Tensor, axis: int) -> Any:
     pieces, start = [], 0
     for a in arrays:
         key = (slice(None),) * axis + (slice(start, start + a.shape[axis]),)
         start += a.shape[axis]
-        pieces.append(wrap(g.data[key]))
+        pieces.append(_slice(g, key) if recording() else wrap(g.data[key]))
     return tuple(pieces)
 
 
@@ -373,9 +373,19 @@ def _slice(x: np.ndarray, /, key: Any) -> np.ndarray:
 
 @_slice.gradient
 def _(g: Tensor, y: Any, x: Tensor, key: Any) -> Any:
-    dx = filled(x.shape, 0, g.dtype)
-    _core.copy(g.data, _slice_array(dx, key))
-    return (wrap(dx),)
+    return (_unslice(g, x.shape, key),)
+
+
+@op(saves=())
+def _unslice(g: np.ndarray, /, shape: tuple[int, ...], key: Any) -> np.ndarray:
+    dx = filled(shape, 0, g.dtype)
+    _core.copy(g, _slice_array(dx, key))
+    return dx
+
+
+@_unslice.gradient
+def _(d: Tensor, y: Any, g: Tensor, shape: tuple[int, ...], key: Any) -> Any:
+    return (_slice(d, key),)
 
 
 def tile(x: Any, repetitions: Any, /) -> Tensor:
@@ -460,7 +470,7 @@ def _inside(widths: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
 
 @_pad.gradient
 def _(g: Tensor, y: Any, x: Tensor, widths: Any, value: float) -> Any:
-    return (wrap(_slice_array(g.data, _inside(widths, x.shape))),)
+    return (_slice(g, _inside(widths, x.shape)),)
 
 
 def pad(x: Any, pad_width: Any, /, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
@@ -489,9 +499,19 @@ def _index(x: np.ndarray, /, key: Any) -> np.ndarray:
 
 @_index.gradient
 def _(g: Tensor, y: Any, x: Tensor, key: Any) -> Any:
-    dx = np.zeros(x.shape, g.dtype)
-    np.add.at(dx, key, g.data)
-    return (wrap(dx),)
+    return (_unindex(g, x.shape, key),)
+
+
+@op(saves=())
+def _unindex(g: np.ndarray, /, shape: tuple[int, ...], key: Any) -> np.ndarray:
+    dx = np.zeros(shape, g.dtype)
+    np.add.at(dx, key, g)
+    return dx
+
+
+@_unindex.gradient
+def _(d: Tensor, y: Any, g: Tensor, shape: tuple[int, ...], key: Any) -> Any:
+    return (_index(d, key),)
 
 
 def _plain_key(key: Any) -> tuple[Any, bool]:
