@@ -365,6 +365,20 @@ def test_models_that_nobody_uses_are_freed_at_once():
         gc.enable()
 
 
+def test_making_models_leaves_plans_alone():
+    before = pydl.config.version()
+    two_by_two()
+    x = layers.Input((None,), dtype="int32")
+    h = layers.Masking()(layers.Embedding(4, 3, mask_zero=True)(x))
+    h = layers.Lambda(lambda x: x * 2.0, mask=lambda x, mask: mask)(h)
+    models.Model(x, layers.GlobalAveragePooling1D()(layers.LayerNormalization()(h)))
+    image = layers.Input((8, 8, 3))
+    y = layers.Conv2DTranspose(2, 3, 2, output_padding=1)(layers.SeparableConv2D(2, 3)(image))
+    models.Model(image, layers.GroupNormalization(1)(layers.UpSampling2D()(y)))
+    models.Sequential([layers.Dense(2)]).build((None, 3))
+    assert pydl.config.version() == before
+
+
 def test_deep_graphs_need_no_recursion():
     x = y = layers.Input((1,))
     for _ in range(1500):

@@ -115,8 +115,9 @@ class Layer(WeightOwner):
     """
 
     _unrecorded = frozenset(
-        {"_building", "_built_for", "_call_number", "_emit_logits", "_losses_number", "_shape",
-         "_weights_before_build", "built", "history", "stop_training"}
+        {"_building", "_built_for", "_call_number", "_emit_logits", "_entry", "_losses_number",
+         "_makes_mask", "_nodes", "_shape", "_weights_before_build", "built", "history",
+         "stop_training", "supports_masking"}
     )  # fmt: skip
     supports_masking = False
     # Layers that compute with floats set this: integer inputs are then cast like other floats.
@@ -219,7 +220,9 @@ class Layer(WeightOwner):
             inputs = self._as_tensors(inputs)
         if not self.built:
             self.build(batch_free_shape(inputs))
-        given = mask_of(inputs) if mask is None else mask
+        given = mask
+        if given is None:  # a Tensor is the usual case
+            given = getattr(inputs, "_mask", None) if type(inputs) is Tensor else mask_of(inputs)
         state = _state
         outer = state.training
         if training is None:

@@ -9,7 +9,7 @@ from pydl import activations, check, ops
 from pydl.layers.core import _activation
 from pydl.layers.spatial import Shape, Spatial
 from pydl.ops.convolution import convolve
-from pydl.ops.windows import per_axis, strides_and_dilation, transposed_walk
+from pydl.ops.windows import strides_and_dilation, transposed_walk
 from pydl.tensor import Tensor
 
 _Numbers = int | Sequence[int]
@@ -272,14 +272,15 @@ class Conv2DTranspose(BaseConv):
             **kwargs,
         )
         self.filters = self._positive("filters", filters)
-        self.output_padding = output_padding
+        extra = None
         if output_padding is not None:
-            self.output_padding = self._per_axis("output_padding", output_padding, 0)
-            if any(e >= s for e, s in zip(self.output_padding, self.strides, strict=True)):
+            extra = self._per_axis("output_padding", output_padding, 0)
+            if any(e >= s for e, s in zip(extra, self.strides, strict=True)):
                 raise ValueError(
                     f"{type(self).__name__}: output_padding must be below strides, got "
                     f"{output_padding!r} and {self.strides}"
                 )
+        self.output_padding = extra
         self._declare("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -303,11 +304,7 @@ class Conv2DTranspose(BaseConv):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         lengths, _ = self._split(input_shape)
-        extra: Any = self.output_padding
-        if extra is None:
-            extra = (None,) * self.rank
-        else:
-            extra = per_axis(self.label, "output_padding", extra, self.rank, 0)
+        extra: Any = (None,) * self.rank if self.output_padding is None else self.output_padding
         found: list[int | None] = []
         for n, *rest in zip(
             lengths, self.kernel_size, self.strides, self.dilation_rate, extra, strict=True

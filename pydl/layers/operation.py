@@ -27,7 +27,7 @@ class Operation(Layer):
 
     Args:
         function: Name of an operation, as in `pydl`.
-        args, kwargs: Its arguments as `get_config` writes them.
+        args, kwargs: Its arguments, as they are or as `get_config` writes them.
         name: See `Layer`.
 
     >>> import pydl
@@ -73,10 +73,9 @@ def _note(name: str, args: Any, kwargs: Any) -> Any:
 
     if name == "getitem" and isinstance(args[1], SymbolicTensor):
         raise TypeError("indexing: a symbolic tensor is no index; use take(x, indices, axis=1)")
-    layer = Operation(name)
-    layer._arguments = replaced(place, (list(args), dict(kwargs)), SymbolicTensor)
-    _encoded(layer._arguments)  # raises for what cannot be written down
-    return layer(inputs)
+    placed = replaced(place, (list(args), dict(kwargs)), SymbolicTensor)
+    _encoded(placed)  # raises for what cannot be written down
+    return Operation(name, *placed)(inputs)
 
 
 def _encoded(value: Any) -> Any:

@@ -67,12 +67,7 @@ class Normalization(Elementwise):
         self._broadcast = tuple(n if i in self._kept else 1 for i, n in enumerate(input_shape))
         if self.input_mean is None:
             self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-            self.adapt_variance = self.add_weight(
-                shape,
-                "ones",
-                trainable=False,
-                name="variance",
-            )
+            self.adapt_variance = self.add_weight(shape, "ones", trainable=False, name="variance")
             self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
 
     @property

@@ -393,5 +393,5 @@ _attach()
 # Those made of a kernel see to symbolic tensors themselves, where they are slow anyway.
 for _name in {*__all__, "getitem"}:
     _function = globals()[_name]
-    if not hasattr(_function, "op_name"):
+    if not hasattr(_function, "op_name") and _function.__module__.startswith("pydl.ops."):
         globals()[_name] = traced(_function)
