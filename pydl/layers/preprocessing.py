@@ -149,9 +149,11 @@ class Rescaling(Elementwise):
         self.scale = scale
         self.offset = offset
 
-    def call(self, inputs: Tensor) -> Tensor:
-        scale, offset = (
+        self._factors = [  # made once, so that plans take them for constants
             value if isinstance(value, (int, float)) else to_array(value, self.dtype)
-            for value in (self.scale, self.offset)
-        )
+            for value in (scale, offset)
+        ]
+
+    def call(self, inputs: Tensor) -> Tensor:
+        scale, offset = self._factors
         return inputs * scale + offset
