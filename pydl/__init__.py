@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         optimizers,
         random,
         regularizers,
+        saving,
         testing,
         utils,
     )
@@ -54,6 +55,7 @@ _LAZY: dict[str, str | None] = {
     "optimizers": None,
     "random": None,
     "regularizers": None,
+    "saving": None,
     "testing": None,
     "utils": None,
     "Input": "layers",
@@ -111,6 +113,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "show_config",
     "sparse",
     "tensor",

@@ -75,6 +75,7 @@ class SeedGenerator:
 
 _global = SeedGenerator(int.from_bytes(os.urandom(8), "little"))
 _global.state[1] = _GLOBAL
+_settings_of_seed = 0
 
 
 def set_random_seed(seed: int) -> None:
@@ -90,9 +91,10 @@ def set_random_seed(seed: int) -> None:
     >>> bool((a == pydl.random.uniform((3,))).all())
     True
     """
+    global _settings_of_seed
     number = _checked_seed("set_random_seed", seed)
-    _global.seed = number
-    _global.state[:] = (number, _GLOBAL, 0)
+    set_global_state((number, _GLOBAL, 0))
+    _settings_of_seed += 1
     import random  # only here: it pulls in hashlib, which importing pydl should not cost
 
     random.seed(number)
@@ -102,6 +104,22 @@ def set_random_seed(seed: int) -> None:
 def global_seed() -> int:
     """The seed of the global generator: the last one set, or one drawn from the system."""
     return _global.seed
+
+
+def settings_of_seed() -> int:
+    """How often `set_random_seed` was called."""
+    return _settings_of_seed
+
+
+def global_state() -> np.ndarray:
+    """A copy of the state of the global generator."""
+    return _global.state.copy()
+
+
+def set_global_state(state: Any) -> None:
+    """Lets the global generator go on from a state that `global_state` returned."""
+    _global.state[:] = state
+    _global.seed = int(_global.state[0])
 
 
 def reset() -> None:

@@ -2,15 +2,18 @@
 
 Activations, initializers, regularizers, constraints, losses, metrics, optimizers and layers each
 keep one `Registry`; `Configurable` turns an object into a dictionary of its arguments and back.
+What users define is found by any of them: by the name it was registered under, by its module and
+name once its class was defined, or in a `custom_object_scope`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -21,7 +24,124 @@ T = TypeVar("T")
 Self = TypeVar("Self", bound="Configurable")
 
 _function_names: dict[Callable[..., Any], str] = {}
+_class_names: dict[type, str] = {}  # of registered classes of users
+_registered: dict[str, Any] = {}  # classes and functions of users, by name
+_defined: dict[str, type] = {}  # the latest class of users under each "module>name"
 _MISSING = object()
+
+
+class _Scopes(threading.local):
+    """The custom objects of the scopes that are open on one thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.stack: list[Mapping[str, Any]] = []
+
+
+_scopes = _Scopes()
+
+
+def class_name(cls: type) -> str:
+    """Return the name of a class in configurations; those of users carry their module.
+
+    A class that `register_keras_serializable` registered has the name given there.
+    """
+    if cls in _class_names:
+        return _class_names[cls]
+    if cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return cls.__name__
+    return f"{cls.__module__}>{cls.__qualname__}"
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[T], T]:
+    """Return a decorator that lets saved files name a class or function of the user.
+
+    Args:
+        package: First part of the name, which keeps apart what different people write.
+        name: Second part; None takes the name of the class or function.
+
+    Raises:
+        ValueError: `package` is empty, or the decorated class has no `get_config`.
+
+    >>> @register_keras_serializable("Shapes")
+    ... def halve(x):
+    ...     return x / 2
+    >>> serialize(halve), get_custom_objects()["Shapes>halve"] is halve
+    ('Shapes>halve', True)
+    """
+    if not isinstance(package, str) or not package:
+        raise ValueError(
+            f"register_keras_serializable: package must be a non-empty string, got {package!r}; "
+            "use it with parentheses: @register_keras_serializable()"
+        )
+
+    def decorate(obj: T) -> T:
+        full = f"{package}>{name or obj.__name__}"  # type: ignore[attr-defined]
+        if isinstance(obj, type):
+            if not hasattr(obj, "get_config"):
+                raise ValueError(
+                    f"register_keras_serializable: {obj.__name__} needs a method get_config that "
+                    "returns the arguments of its constructor"
+                )
+            _class_names[obj] = full
+        else:
+            _function_names[obj] = full  # type: ignore[index]
+        _registered[full] = obj
+        return obj
+
+    return decorate
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Return the registered classes and functions of users by name; what is added counts as well.
+
+    >>> get_custom_objects()["twice"] = lambda x: 2 * x
+    >>> from pydl import activations
+    >>> activations.get("twice")(3)
+    6
+    >>> del get_custom_objects()["twice"]
+    """
+    return _registered
+
+
+@contextlib.contextmanager
+def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Let names mean these classes and functions inside a `with` block, on this thread.
+
+    Args:
+        objects: {name: class or function}. A class or function of the user is found under its bare
+            name too: {"Scale": Scale} for "models>Scale".
+
+    >>> from pydl import activations
+    >>> with custom_object_scope({"twice": lambda x: 2 * x}):
+    ...     activations.get("twice")(3)
+    6
+    """
+    if objects is not None and not isinstance(objects, Mapping):
+        raise TypeError(
+            f"custom_objects must be a dictionary {{name: class or function}}, got {objects!r}"
+        )
+    _scopes.stack.append(objects or {})
+    try:
+        yield
+    finally:
+        _scopes.stack.pop()
+
+
+def _in_scopes(name: str) -> Any:
+    """Return what the open scopes mean by a name, or _MISSING."""
+    bare = _bare(name)
+    for scope in reversed(_scopes.stack):
+        for spelling in (name, bare):
+            if spelling in scope:
+                return scope[spelling]
+    return _MISSING
+
+
+def _bare(name: str) -> str:
+    """Return the name of a class or function without its package or module."""
+    return name.rpartition(">")[2].rpartition(".")[2] if ">" in name else name
 
 
 def snake_case(name: str) -> str:
@@ -76,7 +196,8 @@ class Registry(Generic[T]):
 
     Args:
         kind: What the objects are, for error texts: "initializer", "loss".
-        base: Instances of this class are returned as they are even if they are not callable.
+        base: What `get` makes of a configuration must be an instance of it. Its instances are
+            returned as they are even if they are not callable.
 
     >>> shapes = Registry("shape")
     >>> @shapes.add("square", "box")
@@ -114,24 +235,50 @@ class Registry(Generic[T]):
 
         return decorate
 
-    def register(self, obj: Any, *names: str) -> None:
-        """Register `obj` under `names`; configurations name a function by the first of them."""
+    def register(self, obj: Any, *names: str, listed: bool = True) -> None:
+        """Register `obj` under `names`; configurations name a function by the first of them.
+
+        What is not `listed` is known to configurations only.
+        """
         if not isinstance(obj, type):
             _function_names[obj] = names[0]
-        self._listed[names[0]] = None
+        for attribute in ("fn", "function"):  # the class is its function, averaged
+            function = getattr(obj, attribute, None)
+            if isinstance(obj, type) and inspect.isfunction(function):
+                _function_names.setdefault(function, names[0])
+        if listed:
+            self._listed[names[0]] = None
         self._objects.update(dict.fromkeys(names, obj))
 
     def __getitem__(self, name: str) -> Any:
         """Return the registered class or function, or raise ValueError with close matches."""
-        try:
-            return self._objects[name]
-        except KeyError:
+        found = _in_scopes(name)
+        for objects in (self._objects, _registered, _defined):
+            if found is _MISSING:
+                found = objects.get(name, _MISSING)
+        if found is _MISSING and ">" in name:
+            bare = _bare(name)
+            raise ValueError(
+                f"unknown {self.kind} {name!r}; before loading, import the module that defines "
+                f"it, with @pydl.utils.register_keras_serializable() if it is a function, or pass "
+                f"custom_objects={{{bare!r}: {bare}}}"
+            )
+        if found is _MISSING:
             # Spellings of one object count once, under its first name.
-            close = difflib.get_close_matches(name, self._objects, n=6)
             first = {id(self._objects[listed]): listed for listed in self._listed}
+            spellings = [n for n, obj in self._objects.items() if id(obj) in first]
+            close = difflib.get_close_matches(name, spellings, n=6)
             choices = list(dict.fromkeys(first[id(self._objects[n])] for n in close))[:3]
             suggestion = _suggestion(choices, self._listed)
-            raise ValueError(f"unknown {self.kind} {name!r}; {suggestion}") from None
+            raise ValueError(f"unknown {self.kind} {name!r}; {suggestion}")
+        if isinstance(found, type) and self.base is not None and not issubclass(found, self.base):
+            raise ValueError(f"{self.kind}: {name!r} is the class {found.__name__}, which is none")
+        return found
+
+    def function(self, name: Any) -> Any:
+        """Return the function that a configuration names; a function as it is."""
+        found = self[name] if isinstance(name, str) else name
+        return getattr(found, "fn", getattr(found, "function", found))
 
     def __contains__(self, name: str) -> bool:
         return name in self._objects
@@ -159,7 +306,9 @@ class Registry(Generic[T]):
                 )
             found = self[identifier["class_name"]]
             if hasattr(found, "from_config"):
-                return found.from_config(dict(identifier.get("config", {})))
+                found = found.from_config(dict(identifier.get("config", {})))
+            if self.base is not None and not isinstance(found, self.base):
+                raise ValueError(f"{self.kind}: {identifier['class_name']!r} makes none")
             return found
         found = identifier() if isinstance(identifier, type) else identifier
         if callable(found) or (self.base is not None and isinstance(found, self.base)):
@@ -188,8 +337,7 @@ def serialize(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: serialize(entry) for key, entry in value.items()}
     if hasattr(value, "get_config") and not isinstance(value, type):
-        name = getattr(value, "registered_name", type(value).__name__)
-        return {"class_name": name, "config": value.get_config()}
+        return {"class_name": class_name(type(value)), "config": value.get_config()}
     if hasattr(value, "numpy"):
         return value.numpy().tolist()
     if callable(value) and value.__hash__ is not None:
@@ -221,6 +369,12 @@ class Configurable:
 
     _recorded = True  # whether recorded steps depend on its attributes
     _unrecorded: ClassVar[frozenset[str]] = frozenset()  # attributes that they do not depend on
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        name = class_name(cls)
+        if ">" in name:
+            _defined[name] = cls
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = name in vars(self) or hasattr(type(self), name)  # a new one, nobody has read before

@@ -22,6 +22,7 @@ LAYERS = [
     ["registry"],
     ["activations", "initializers", "regularizers", "constraints"],
     ["layers", "losses", "metrics", "optimizers"],
+    ["saving"],
     ["callbacks"],
     ["models"],
     ["datasets", "utils", "backend"],

@@ -1,6 +1,7 @@
 """Callbacks: code that runs at set points of fit, evaluate and predict."""
 
 from pydl.callbacks.base import Callback, CallbackList
+from pydl.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from pydl.callbacks.history import History
 from pydl.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
 from pydl.callbacks.progress import ProgbarLogger
@@ -12,6 +13,7 @@ from pydl.callbacks.various import (
 )
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
@@ -19,6 +21,7 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TerminateOnNaN",

@@ -39,6 +39,9 @@ class Callback:
     ...         print(f"epoch {epoch} done")
     """
 
+    _kept: tuple[str, ...] = ()  # attributes that a training which goes on needs again
+    runs_last = False  # after all other callbacks, also those of `fit` itself
+
     def __init__(self) -> None:
         self.model: Any = None
         self.params: dict[str, Any] = {}
@@ -50,6 +53,18 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Take the model of the run."""
         self.model = model
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the callback has found out, for a training that goes on later.
+
+        Numbers, strings, arrays, and lists and dictionaries of them; see `BackupAndRestore`.
+        """
+        return {name: getattr(self, name) for name in self._kept}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set what `get_state` returned."""
+        for name in self._kept:
+            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Run before the first epoch."""
@@ -133,10 +148,13 @@ class CallbackList:
                 raise TypeError(
                     f"callbacks: pass an instance, {callback.__name__}(), not the class"
                 )
-        self.callbacks: list[Any] = [*given, *last]
+        listed = [*given, *last]
+        self.callbacks: list[Any] = sorted(listed, key=lambda c: getattr(c, "runs_last", False))
         for callback in self.callbacks:
             callback.set_params(params)
             callback.set_model(model)
+            if hasattr(callback, "set_callbacks"):
+                callback.set_callbacks(self.callbacks)
         self._batch_hooks = {
             hook: [getattr(c, hook) for c in self.callbacks if _overrides(c, hook)]
             for hook in _BATCH_HOOKS

@@ -36,6 +36,7 @@ class History(Callback):
             the history must not keep the model.
     """
 
+    _kept = ("epoch", "history", "_epochs")
     _model: Callable[[], Any] | None = None
 
     def __init__(self) -> None:
@@ -55,6 +56,9 @@ class History(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_model"}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state({**state, "history": _HistoryDict(state["history"])})
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []

@@ -91,8 +91,12 @@ class EarlyStopping(_Monitor):
             of the best epoch.
         start_from_epoch: Epochs before it are not looked at.
 
+    Each `fit` starts afresh, unless `BackupAndRestore` goes on with one that was interrupted.
+
     >>> stopper = EarlyStopping(monitor="val_loss", patience=2, restore_best_weights=True)
     """
+
+    _kept = ("best", "best_epoch", "best_weights", "stopped_epoch", "wait")
 
     def __init__(
         self,
@@ -167,9 +171,13 @@ class ReduceLROnPlateau(_Monitor):
         cooldown: Epochs after a change that do not count.
         min_lr: Lower bound of the learning rate.
 
+    Each `fit` starts afresh, unless `BackupAndRestore` goes on with one that was interrupted.
+
     Raises:
         ValueError: `factor` is not below 1.
     """
+
+    _kept = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,

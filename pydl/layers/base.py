@@ -21,7 +21,7 @@ from pydl.layers.arguments import declared_shape, float_dtype
 from pydl.layers.nest import batch_free_shape, held, map_shapes, map_tensors, merge_shapes
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, holds_symbols, nodes_of, replaced
 from pydl.layers.weights import WeightOwner
-from pydl.registry import NameCounter, Registry, snake_case
+from pydl.registry import NameCounter, Registry, class_name, snake_case
 from pydl.sparse import SparseTensor
 from pydl.tensor import Tensor
 
@@ -116,8 +116,8 @@ class Layer(WeightOwner):
 
     _unrecorded = frozenset(
         {"_building", "_built_for", "_call_number", "_emit_logits", "_entry", "_losses_number",
-         "_makes_mask", "_nodes", "_shape", "_weights_before_build", "built", "history",
-         "stop_training", "supports_masking"}
+         "_makes_mask", "_nodes", "_random_then", "_shape", "_start_at", "_weights_before_build",
+         "built", "epochs_done", "history", "stop_training", "supports_masking"}
     )  # fmt: skip
     supports_masking = False
     # Layers that compute with floats set this: integer inputs are then cast like other floats.
@@ -134,7 +134,8 @@ class Layer(WeightOwner):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        layer_classes.register(cls, cls._class_name())
+        if ">" not in class_name(cls):
+            layer_classes.register(cls, cls.__name__)
         if "build" in vars(cls):
             cls.build = _recording_build(vars(cls)["build"])  # type: ignore[method-assign]
         parameters = inspect.signature(cls.call).parameters
@@ -436,17 +437,10 @@ class Layer(WeightOwner):
 
     # Configuration
 
-    @classmethod
-    def _class_name(cls) -> str:
-        """Return the name in saved configurations; classes of users carry their module."""
-        if cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
-            return cls.__name__
-        return f"{cls.__module__}>{cls.__qualname__}"
-
     @property
     def registered_name(self) -> str:
         """Name under which saved configurations refer to the class."""
-        return self._class_name()
+        return class_name(type(self))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments as plain data, so that `from_config` makes a copy.
@@ -459,6 +453,9 @@ class Layer(WeightOwner):
         if self.batch_input_shape is not None and "activity_regularizer" in values:
             values["batch_input_shape"] = list(self.batch_input_shape)
         return values
+
+
+layer_classes.base = Layer
 
 
 def deserialize(config: Mapping[str, Any]) -> Layer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +14,42 @@ from pydl import constraints, initializers, regularizers
 from pydl.layers.nest import held
 from pydl.registry import Configurable
 from pydl.tensor import Tensor, Variable
+
+
+class _Room(threading.local):
+    """How many bytes of weights the layers built on one thread may still make; None: any."""
+
+    left: int | None = None
+
+
+_room = _Room()
+
+
+@contextlib.contextmanager
+def blank_weights(room: int) -> Iterator[None]:
+    """Let `add_weight` make zeros instead of initial values, `room` bytes altogether.
+
+    For weights that are overwritten: a file that lies about sizes cannot ask for more memory than
+    it has itself, and no random numbers are drawn.
+    """
+    before = _room.left
+    _room.left = room
+    try:
+        yield
+    finally:
+        _room.left = before
+
+
+def _blank(owner: str, shape: Sequence[int], dtype: np.dtype[Any], name: str | None) -> np.ndarray:
+    """Return zeros for a weight, if there is room."""
+    left = (_room.left or 0) - math.prod(map(int, shape)) * dtype.itemsize
+    if left < 0:
+        raise ValueError(
+            f"{owner}: the weight {name or ''} of shape {tuple(shape)} needs more memory than all "
+            "weights of the file"
+        )
+    _room.left = left
+    return np.zeros(shape, dtype)
 
 
 class Weight(Variable):
@@ -88,7 +127,10 @@ class WeightOwner(Configurable):
         dtype = np.dtype(self._dtype if dtype is None else dtype)
         if initializer is None:
             initializer = "glorot_uniform" if dtype.kind == "f" and shape else "zeros"
-        value = initializers.get(initializer)(shape, dtype.name)  # type: ignore[misc]
+        if _room.left is None:
+            value = initializers.get(initializer)(shape, dtype.name)  # type: ignore[misc]
+        else:
+            value = _blank(self.label, shape, dtype, name)
         if np.shape(value) != shape:
             raise ValueError(
                 f"{self.label}: the initializer of {name or 'a weight'} returned shape "

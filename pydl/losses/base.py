@@ -9,7 +9,7 @@ import numpy as np
 
 from pydl import ops
 from pydl.losses.functions import as_tensor
-from pydl.registry import Configurable, snake_case
+from pydl.registry import Configurable, Registry, snake_case
 from pydl.tensor import Tensor
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
@@ -115,6 +115,9 @@ class Loss(Configurable):
         return ops.mean(values)
 
 
+registry: Registry[Any] = Registry("loss", base=Loss)
+
+
 def fit_weights(weights: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return weights that broadcast to per-sample losses of `shape`.
 
@@ -157,3 +160,11 @@ class FunctionLoss(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self.fn(y_true, y_pred)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FunctionLoss:
+        """Return a new object made with the arguments in `config`."""
+        return cls(**{**config, "fn": registry.function(config["fn"])})
+
+
+registry.register(FunctionLoss, "FunctionLoss", listed=False)

@@ -7,11 +7,8 @@ from typing import Any
 
 from pydl import ops
 from pydl.losses import functions
-from pydl.losses.base import Loss
-from pydl.registry import Registry
+from pydl.losses.base import Loss, registry
 from pydl.tensor import Tensor
-
-registry: Registry[Any] = Registry("loss")
 
 
 class NamedLoss(Loss):

@@ -71,6 +71,7 @@ from pydl.metrics.regression import (
     SparseCategoricalCrossentropy,
     SquaredHinge,
 )
+from pydl.registry import serialize
 
 __all__ = [
     "AUC",
@@ -157,6 +158,25 @@ class MetricByShape(Metric):
         if name not in _BY_SHAPE:
             raise ValueError(f"MetricByShape: name must be one of {list(_BY_SHAPE)}, got {name!r}")
         self.metric: Metric | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the batches left, and which metric the shapes asked for."""
+        inner = self.metric
+        if inner is None:
+            return super().get_state()
+        config = {**serialize(inner), "state": inner.get_state()}
+        return {**super().get_state(), "metric": config}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` returned."""
+        config = state.get("metric")
+        if config is None:
+            self.metric = None
+            return
+        made = _registry.get(config)
+        if type(made) is not type(self.metric):  # recorded steps know the one that is there
+            self.metric = made
+        self.metric.set_state(config["state"])  # type: ignore[union-attr]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if self.metric is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from pydl import _core, initializers
+from pydl import _core, initializers, losses
 from pydl.autograd import no_grad
 from pydl.losses.base import fit_weights
 from pydl.losses.functions import as_samples, as_tensor
@@ -16,6 +16,7 @@ from pydl.registry import Configurable, Registry, snake_case
 from pydl.tensor import Tensor, Variable, constant, wrap
 
 registry: Registry[Any] = Registry("metric")
+Self = TypeVar("Self", bound="MeanMetricWrapper")
 
 
 class Metric(Configurable):
@@ -80,6 +81,27 @@ class Metric(Configurable):
         """The Variables made by `add_variable`."""
         return [variable for variable, _ in self._variables]
 
+    def get_state(self) -> dict[str, Any]:
+        """Return what the batches left: Variables, and attributes that are numbers or arrays."""
+        kinds = (int, float, np.ndarray, tuple, type(None))
+        found = {name: value for name, value in vars(self).items() if isinstance(value, kinds)}
+        return {**found, "_variables": [variable.data for variable in self.variables]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` returned."""
+        for variable, value in zip(self.variables, state["_variables"], strict=True):
+            variable.assign(value)
+        for name in set(state) & set(vars(self)) - {"_variables"}:
+            value, now = state[name], getattr(self, name)
+            if isinstance(now, np.ndarray) and np.shape(value) == now.shape:
+                now[...] = value  # recorded steps know this array
+            elif hasattr(now, "_fields"):
+                setattr(self, name, type(now)(*value))
+            elif isinstance(now, tuple):
+                setattr(self, name, tuple(value))
+            else:
+                setattr(self, name, value)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the value over all batches."""
         self.update_state(*args, **kwargs)
@@ -88,6 +110,9 @@ class Metric(Configurable):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments as plain data, so that `from_config` makes a copy."""
         return self._read_config(strict=type(self).get_config is Metric.get_config)
+
+
+registry.base = Metric
 
 
 def _as_floats(value: Any) -> Tensor:
@@ -221,6 +246,17 @@ class MeanMetricWrapper(_Average):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments as plain data, so that `from_config` makes a copy."""
         return {**super().get_config(), **self._kwargs}
+
+    @classmethod
+    def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
+        """Return a new object made with the arguments in `config`."""
+        fn = config.get("fn")
+        if isinstance(fn, Mapping):  # a loss
+            return cls(**{**config, "fn": losses.get(fn).call})
+        return cls(**config if fn is None else {**config, "fn": registry.function(fn)})
+
+
+registry.register(MeanMetricWrapper, "MeanMetricWrapper", listed=False)
 
 
 class NamedMetric(MeanMetricWrapper):

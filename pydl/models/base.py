@@ -11,6 +11,7 @@ from pydl.models.keras2 import Keras2Methods
 from pydl.models.summary import summarize
 from pydl.models.trainer import Trainer
 from pydl.registry import did_you_mean
+from pydl.saving import models as saving
 
 if TYPE_CHECKING:
     from pydl.models.functional import Functional
@@ -121,6 +122,53 @@ class Model(Keras2Methods, Trainer):
         raise ValueError(
             f"get_layer: {self.name!r} has no layer {name!r}; {did_you_mean(str(name), names)}"
         )
+
+    def save(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write architecture, weights, compile settings and the state of the training to one file.
+
+        `models.load_model` makes the model anew. The state is that of the optimizer, of the random
+        generators of the layers, and the number of epochs done: after
+        `fit(..., initial_epoch=model.epochs_done)` the loaded model has the same bits as if the
+        training had not stopped. Such a `fit` also lets the global random generator go on, unless
+        `set_random_seed` was called after loading. The file is in the safetensors format. It takes
+        the place of an older one when it is complete, so the path holds a whole file at any moment.
+
+        Args:
+            filepath: The file, best with the ending ".safetensors".
+            overwrite: False raises where there is a file.
+
+        Raises:
+            ValueError: The model is not built, a configuration holds a function without a name, or
+                the path ends as a file of Keras does. Nothing is written.
+            NotImplementedError: A class of the user needs `get_config`.
+            OSError: The file cannot be written; the one of before is as it was.
+        """
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights to a safetensors file; see `save` for the arguments and errors.
+
+        The names are made of classes, as "sequential/dense_1/kernel", whatever the layers are
+        called.
+        """
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any) -> None:
+        """Set the weights from a file of `save_weights` or `save`.
+
+        Raises:
+            ValueError: The file is damaged, or its weights do not fit those of the model, which
+                must be built; nothing is changed.
+        """
+        saving.load_weights(self, filepath)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return class, configuration and input shape as text, for `models.model_from_json`.
+
+        Args:
+            **kwargs: Passed to `json.dumps`.
+        """
+        return saving.to_json(self, **kwargs)
 
     def summary(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydl import losses, metrics, ops
@@ -10,7 +10,7 @@ from pydl.losses import Loss
 from pydl.losses.base import fit_weights
 from pydl.metrics import Mean, Metric
 from pydl.models.data import flatten
-from pydl.registry import did_you_mean
+from pydl.registry import did_you_mean, serialize
 from pydl.tensor import Tensor, Variable
 
 # Strings that mean a loss by the shapes of the first batch.
@@ -255,6 +255,27 @@ def _unique(names: Any) -> list[str]:
             candidate = f"{name}_{count}"
         found.append(candidate)
     return found
+
+
+def as_metric(given: Any) -> Any:
+    """Return a metric as `compile` got it; a Loss as the metric it stands for."""
+    if isinstance(given, Loss):
+        config = {"fn": serialize(given), "name": given.name}
+        return {"class_name": "MeanMetricWrapper", "config": config}
+    return given
+
+
+def from_plain(get: Callable[[Any], Any], given: Any) -> Any:
+    """Return what `compile` was given, with losses or metrics in the place of configurations."""
+    if isinstance(given, str):
+        return get(given) if ">" in given else given
+    if isinstance(given, list):
+        return [from_plain(get, entry) for entry in given]
+    if not isinstance(given, Mapping):
+        return given
+    if "class_name" in given:
+        return get(given)
+    return {name: from_plain(get, entry) for name, entry in given.items()}
 
 
 def as_number(value: Any) -> Any:

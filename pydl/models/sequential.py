@@ -221,6 +221,7 @@ class Sequential(Model):
         entries = ([self._input] if self._input is not None else []) + self._layers
         return {
             "name": self.name,
+            "trainable": self._trainable,
             "layers": [serialize(layer) for layer in entries],
             "build_input_shape": None if self._shape is None else list(self._shape),
         }
@@ -228,7 +229,8 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
         """Return a new model made from what `get_config` returned."""
-        model = cls([deserialize(entry) for entry in config["layers"]], name=config.get("name"))
+        layers = [deserialize(entry) for entry in config["layers"]]
+        model = cls(layers, config.get("trainable", True), config.get("name"))
         shape = config.get("build_input_shape")
         if shape is not None and not model.built:
             model.build(tuple(shape))

@@ -106,8 +106,8 @@ class ArraySource:
                 order[begin:end] = begin + permutation(epoch * self.available + i, end - begin)
         return order
 
-    def start(self, epoch: int) -> None:
-        """Begin an epoch whose batches `next_batch` makes."""
+    def start(self, epoch: int, batch: int = 0) -> None:
+        """Begin an epoch whose batches, from `batch` on, `next_batch` makes."""
         if self._next is None:
             self.x, self.y, self.sample_weight = (
                 map_leaves(_contiguous, nest) for nest in (self.x, self.y, self.sample_weight)
@@ -115,7 +115,7 @@ class ArraySource:
             self._next = np.empty(self.rows, np.int64), np.zeros(1, np.int64)
         order, cursor = self._next
         order[:] = self._order(epoch)
-        cursor[0] = 0
+        cursor[0] = min(batch * self.batch_size, self.rows)
 
     def next_batch(self, rows: int) -> tuple[Any, Any, Any]:
         """Return the next `rows` rows; made of launches alone, so that it can be recorded."""

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydl import _core, activations, autograd, ops, optimizers
+from pydl import _core, activations, autograd, losses, metrics, ops, optimizers
 from pydl.autograd import no_grad
 from pydl.layers.base import Layer, mask_of
 from pydl.metrics import Metric
-from pydl.models.compiled import Compiled, OutputLoss, as_number, by_output
+from pydl.models.compiled import (
+    Compiled,
+    OutputLoss,
+    as_metric,
+    as_number,
+    by_output,
+    from_plain,
+)
 from pydl.models.data import flatten, map_leaves
+from pydl.registry import serialize
 from pydl.tensor import Tensor, Variable
 
 _ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
@@ -79,17 +87,61 @@ class Steps(Layer):
         if self.built:
             self._settle(compiled)
 
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return what `compile` was given as plain data, or None before it."""
+        if self._compiled is None:
+            return None
+        given = self._compiled.arguments
+        return {
+            "optimizer": serialize(self.optimizer),
+            "loss": serialize(given["loss"]),
+            "loss_weights": serialize(given["loss_weights"]),
+            "metrics": serialize(map_leaves(as_metric, given["metrics"])),
+            "weighted_metrics": serialize(map_leaves(as_metric, given["weighted_metrics"])),
+            "run_eagerly": self._compiled.run_eagerly,
+        }
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile the model with what `get_compile_config` returned."""
+        self.compile(
+            **{
+                **config,
+                "optimizer": optimizers.get(config["optimizer"]),
+                "loss": from_plain(losses.get, config["loss"]),
+                "metrics": from_plain(metrics.get, config["metrics"]),
+                "weighted_metrics": from_plain(metrics.get, config["weighted_metrics"]),
+            }
+        )
+
+    def _trained_flags(self, layers: list[Layer]) -> list[bool] | None:
+        """Return whether each layer was trainable at `compile`, None before it."""
+        if self._compiled is None:
+            return None
+        training = self._training()
+        return [training.get(id(layer), layer._trainable) for layer in layers]
+
+    def _set_trained_flags(self, flags: list[bool]) -> None:
+        """Train what was trained when `_trained_flags` returned these."""
+        compiled = self._need_compiled("load_model")
+        compiled.layers = self._layers_inside()
+        compiled.model_training, *compiled.training = flags
+        self._settle(compiled)
+
+    def _training(self) -> dict[int, bool]:
+        """Return whether layers were trainable at `compile`, by their ids."""
+        compiled = self._need_compiled("compile")
+        at_compile = zip(compiled.layers, compiled.training, strict=True)
+        training = {id(layer): flag for layer, flag in at_compile}
+        training[id(self)] = compiled.model_training
+        return training
+
     def _layers_inside(self) -> list[Layer]:
         """Return all layers of the model but itself, which `compile` must not keep alive."""
         return [layer for layer in self._flatten_layers() if layer is not self]
 
     def _settle(self, compiled: Compiled) -> None:
         """List what is trained, as it was at `compile`."""
-        at_compile = zip(compiled.layers, compiled.training, strict=True)
-        training = {id(layer): flag for layer, flag in at_compile}
-        training[id(self)] = compiled.model_training
-        at_compile = zip(compiled.layers, compiled.training, strict=True)
-        training = {id(layer): flag for layer, flag in at_compile}
+        training = self._training()
         found: dict[int, Variable] = {}
         for layer in self._walk(lambda layer: training.get(id(layer), layer._trainable)):
             found.update((id(w), w) for w in layer._own_weights() if w.trainable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pydl import random
 from pydl.autograd import no_grad
 from pydl.callbacks import CallbackList, History, ProgbarLogger
 from pydl.callbacks.progress import is_terminal
@@ -27,6 +29,10 @@ class Trainer(Steps):
     """What a model does with many batches."""
 
     history: History | None = None
+    epochs_done = 0  # of the training so far; a saved model keeps it
+    _start_at: tuple[int, int] | None = None  # epoch and batch where a callback lets `fit` begin
+    # Epochs done, how often a seed was set, and the global random generator of a saved model.
+    _random_then: tuple[int, int, np.ndarray] | None = None
 
     def _step(self, phase: str) -> Callable[..., Any]:
         """Return the function (x, y, weight, rows) -> logs or None that does one step."""
@@ -52,16 +58,20 @@ class Trainer(Steps):
         phase: str,
         callbacks: CallbackList,
         bar: ProgbarLogger,
+        done: int = 0,
     ) -> dict[str, Any] | None:
-        """Run the steps of an epoch; the values to show, or None where there was no batch."""
+        """Run the steps of an epoch, of which some may be done.
+
+        Returns:
+            The values to show, or None where there was no batch.
+        """
         if self._records(phase) and isinstance(source, ArraySource):
-            return self._run_plans(source, epoch, phase, callbacks, bar)
+            return self._run_plans(source, epoch, phase, callbacks, bar, done)
         step = self._step(phase)
         begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
         hears_begin, hears_end = callbacks.listens(begin), callbacks.listens(end)
-        done = 0
         logs: Any = None
-        for x, y, weight, rows in source.batches(epoch):
+        for x, y, weight, rows in itertools.islice(source.batches(epoch), done, None):
             if hears_begin:
                 callbacks.batch(begin, done, {})
             logs = step(x, y, weight, rows)
@@ -87,6 +97,7 @@ class Trainer(Steps):
         phase: str,
         callbacks: CallbackList,
         bar: ProgbarLogger,
+        done: int,
     ) -> dict[str, Any]:
         """Run the steps of an epoch through plans; the values to show."""
         compiled = self._need_compiled("fit")
@@ -97,9 +108,8 @@ class Trainer(Steps):
         hears_begin, hears_end = callbacks.listens(begin), callbacks.listens(end)
         if phase == "train" and compiled.trained:
             self.optimizer.build(compiled.trained)
-        source.start(epoch)
+        source.start(epoch, done)
         total = source.steps or 0
-        done = 0
         while done < total and not (self.stop_training and phase == "train"):
             if hears_begin:
                 callbacks.batch(begin, done, {})
@@ -164,7 +174,9 @@ class Trainer(Steps):
                 number of the epoch; "batch": only inside the batches.
             class_weight: {class: weight} of the samples' losses.
             sample_weight: Weights of the samples' losses; the divisor stays their number.
-            initial_epoch: Number of epochs done before.
+            initial_epoch: Number of epochs done before. The order of the rows goes on from there;
+                on a loaded model, `initial_epoch=model.epochs_done` goes on with the same bits as
+                if the training had not stopped.
             steps_per_epoch, validation_steps: Batches of an epoch and of a validation.
             validation_batch_size: Default: batch_size.
             validation_freq: Validate every so many epochs, or after the epochs in this list,
@@ -191,6 +203,7 @@ class Trainer(Steps):
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"fit: shuffle must be True, False or 'batch', got {shuffle!r}")
         shuffle = shuffle if shuffle == "batch" else bool(shuffle)
+        self._continue_random(initial_epoch)
         source, held_out = sources.training_source(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle,
             validation_split if validation_data is None else 0.0,
@@ -222,13 +235,18 @@ class Trainer(Steps):
         self.stop_training = False
         logs: dict[str, Any] | None = {}
         try:
+            self.epochs_done = initial_epoch
             hooks.on_train_begin({})
-            for epoch in range(initial_epoch, epochs):
+            begin, batch = self._start_at or (initial_epoch, 0)
+            self._start_at = None
+            for epoch in range(begin, epochs):
                 self.reset_metrics()
                 hooks.on_epoch_begin(epoch, {})
-                logs = self._run(source, epoch, "train", hooks, bar)
+                logs = self._run(source, epoch, "train", hooks, bar, batch)
+                batch = 0
                 if logs is None:
                     break
+                self.epochs_done = epoch + 1
                 if val_source is not None and _validates(epoch, validation_freq):
                     results = self._evaluate(val_source, hooks, quiet)
                     logs.update((f"val_{key}", value) for key, value in results.items())
@@ -241,6 +259,14 @@ class Trainer(Steps):
         finally:
             bar.close()
         return history
+
+    def _continue_random(self, initial_epoch: int) -> None:
+        """Where a saved training goes on, let the global random numbers go on as well."""
+        if self._random_then is not None:
+            epochs_done, settings_of_seed, state = self._random_then
+            if 0 < initial_epoch == epochs_done and settings_of_seed == random.settings_of_seed():
+                random.set_global_state(state)
+            self._random_then = None
 
     def _dense_first(self) -> bool:
         """Tell whether the input goes to a Dense layer and nowhere else."""

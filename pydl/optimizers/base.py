@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -167,7 +167,7 @@ class Optimizer(Configurable):
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         who = type(self).__name__
-        if isinstance(value, dict):
+        if isinstance(value, dict) or (isinstance(value, str) and ">" in value):
             value = LearningRateSchedule.from_dict(value)
         if callable(value) and not isinstance(value, Tensor):
             self._schedule = value
@@ -224,6 +224,28 @@ class Optimizer(Configurable):
             found += self._slots[key]
             found += [kept[key] for kept in (self._averages, self._sums) if key in kept]
         return found
+
+    def state(self, names: Mapping[int, str]) -> dict[str, Variable]:
+        """Return the Variables of the state by name; "dense/kernel/momentum" is one of the slots.
+
+        Args:
+            names: Name of each weight by its id; state of other weights is left out.
+        """
+        of_weights = {id(v): v for v in self.variables}
+        found: dict[str, Variable] = {}
+        for variable in self._variables:
+            key = id(variable)
+            kinds = dict(
+                zip(self.slot_names[self._built_rule or ""], self._slots[key], strict=True)
+            )
+            for kind, kept in (("average", self._averages), ("accumulated", self._sums)):
+                if key in kept:
+                    kinds[kind] = kept[key]
+            for kind, v in kinds.items():
+                del of_weights[id(v)]
+                if key in names:
+                    found[f"{names[key]}/{kind}"] = v
+        return {**{str(v.name): v for v in of_weights.values()}, **found}
 
     def _read_schedule(self) -> None:
         """Put the rate of the next step into the buffer, if it follows a schedule."""

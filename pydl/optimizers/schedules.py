@@ -26,9 +26,12 @@ class LearningRateSchedule(Configurable):
         raise NotImplementedError(f"{type(self).__name__} must implement __call__(step)")
 
     @staticmethod
-    def from_dict(config: Mapping[str, Any]) -> LearningRateSchedule:
-        """Return the schedule for {"class_name": ..., "config": ...}."""
+    def from_dict(config: Mapping[str, Any] | str) -> LearningRateSchedule:
+        """Return the schedule for {"class_name": ..., "config": ...}, or the function named."""
         return _registry.get(config)
+
+
+_registry.base = LearningRateSchedule
 
 
 @_registry.add("exponential_decay")
