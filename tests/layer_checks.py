@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 import pydl
-from pydl import layers
+from pydl import layers, models
 from pydl.autograd import gradients, no_grad
 
 
@@ -174,3 +175,11 @@ def _check_round_trip(layer: layers.Layer, inputs: np.ndarray) -> None:
             copy(inputs)
             copy.set_weights(layer.get_weights())
             np.testing.assert_array_equal(copy(inputs).numpy(), outputs)
+        if isinstance(inputs, np.ndarray):
+            model = models.Sequential([copies[0]])
+            model(inputs)
+            with tempfile.TemporaryDirectory() as folder:
+                model.save(f"{folder}/model.safetensors")
+                saved = models.load_model(f"{folder}/model.safetensors")
+            assert saved.get_config() == model.get_config()
+            np.testing.assert_array_equal(saved.layers[0](inputs).numpy(), outputs)
