@@ -406,6 +406,18 @@ def test_weights_are_loaded_under_a_recorded_plan(path):
     assert model.predict(x).tobytes() == copy.predict(x).tobytes()
 
 
+def test_saving_and_fitting_leave_plans_alone(path):
+    """A plan of something else is not thrown away."""
+    x, y = data()
+    model = network("sgd")
+    model.fit(x, y, epochs=2, batch_size=16, verbose=0)
+    version = pydl.config.version()
+    model.save(path)
+    model.load_weights(path)
+    model.fit(x, y, epochs=2, batch_size=16, verbose=0)
+    assert pydl.config.version() == version
+
+
 # Files
 
 

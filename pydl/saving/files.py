@@ -7,7 +7,6 @@ import errno
 import fcntl
 import glob
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ def replace_file(who: str, path: Path, chunks: Iterable[Any]) -> None:
                 view = memoryview(chunk).cast("B")
                 while view:
                     view = view[os.write(descriptor, view) :]
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # no file of before, or no modes to set
                 os.fchmod(descriptor, target.stat().st_mode & 0o7777)
             os.fsync(descriptor)
             os.replace(temporary, target)  # still locked, so that nobody takes it for a leftover
@@ -68,7 +67,7 @@ def replace_file(who: str, path: Path, chunks: Iterable[Any]) -> None:
 def _new_file(target: Path) -> tuple[int, str]:
     """Return the descriptor and the name of a new, locked file beside the target."""
     while True:
-        name = str(target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp"))
+        name = str(target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp"))
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
         descriptor = os.open(name, flags, 0o666)
         _lock(descriptor)
@@ -78,11 +77,11 @@ def _new_file(target: Path) -> tuple[int, str]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock an open file; False if another process has it. File systems without locks: True."""
+    """Lock an open file; False if another process has it, or the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    except OSError:
+        return False
     return True
 
 
