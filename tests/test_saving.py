@@ -261,6 +261,43 @@ def test_subclassed_models(path):
     assert bits(copy) == bits(model)
 
 
+@register_keras_serializable("Tests")
+def doubled(x):
+    return 2 * x
+
+
+def test_functional_models(path):
+    pydl.utils.set_random_seed(2)
+    a, b = layers.Input((4,), name="a"), layers.Input((4,), name="b")
+    shared, inner = layers.Dense(4, "relu"), Sequential([layers.Dense(4), layers.Dense(4)])
+    late = layers.Dense(4)(shared(b))
+    joined = layers.Add()([inner(shared(a)), late])
+    joined = layers.Dropout(0.4)(layers.Lambda(doubled)(joined))
+    outputs = [layers.Dense(4, name="one")(joined), layers.Dense(4, name="two")(joined)]
+    model = Model([a, b], outputs)
+    model.compile("rmsprop", ["mse", "mae"], metrics={"two": ["mse"]})
+    x = [np.random.default_rng(i).normal(size=(40, 4)).astype("f4") for i in range(2)]
+    model.fit(x, x, epochs=2, verbose=0)
+    model.save(path)
+    copy = load_model(path)
+    assert copy.get_config() == model.get_config()
+    assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
+    assert bits(copy) == bits(model)
+    for each in (model, copy):
+        each.fit(x, x, epochs=4, initial_epoch=2, verbose=0)
+    assert bits(copy) == bits(model)
+    clone = models.clone_model(model)
+    assert bits(clone) != bits(model)
+    clone.load_weights(path)
+    clone.save(path)
+    assert bits(load_model(path)) == bits(clone)
+    text = models.model_from_json(model.to_json())
+    assert text.get_config() == model.get_config()
+    model = Model(a, layers.Lambda(lambda x: x)(a))
+    with pytest.raises(ValueError, match=r"layers/1/config/function has no name"):
+        model.save(path)
+
+
 def test_names_of_layers_do_not_matter_for_weights(path):
     model = network()
     model.save_weights(path)

@@ -8,6 +8,9 @@ from typing import Any
 
 from pydl.layers.base import Layer
 from pydl.layers.nest import is_shape, map_shapes
+from pydl.registry import Registry
+
+_functions: Registry[Any] = Registry("function")
 
 
 class Lambda(Layer):
@@ -22,7 +25,8 @@ class Lambda(Layer):
         arguments: Further arguments by name.
         **kwargs: See `Layer`.
 
-    Functions are not saved with a model; write a subclass of Layer where it is to be loaded again.
+    A saved model names the function, which must be known where it is loaded; see
+    `utils.register_keras_serializable`. A `lambda` has no name and cannot be saved.
 
     >>> import pydl
     >>> Lambda(lambda x, factor: x * factor, arguments={"factor": 2.0})(pydl.ones((1, 2))).tolist()
@@ -77,3 +81,13 @@ class Lambda(Layer):
         values = super()._read_config(strict=False)
         values["output_shape"] = self._given_shape
         return values
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Lambda:
+        """Return a new layer made with the arguments in `config`."""
+        named = {
+            key: _functions[config[key]]
+            for key in ("function", "mask", "output_shape")
+            if isinstance(config.get(key), str)
+        }
+        return cls(**{**config, **named})
