@@ -24,7 +24,7 @@ LAYERS = [
     ["layers", "losses", "metrics", "optimizers"],
     ["callbacks"],
     ["models"],
-    ["datasets", "utils", "backend"],
+    ["datasets", "utils", "preprocessing", "backend"],
 ]
 LEVEL = {name: i for i, row in enumerate(LAYERS) for name in row}
 
