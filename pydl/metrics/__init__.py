@@ -50,6 +50,7 @@ from pydl.metrics.confusion import (
     Recall,
     TrueNegatives,
     TruePositives,
+    confusion_matrix,
 )
 from pydl.metrics.regression import (
     BinaryCrossentropy,
@@ -117,6 +118,7 @@ __all__ = [
     "categorical_accuracy",
     "categorical_crossentropy",
     "categorical_hinge",
+    "confusion_matrix",
     "get",
     "hinge",
     "huber",
