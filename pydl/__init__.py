@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         preprocessing,
         random,
         regularizers,
+        tensorboard,
         testing,
         utils,
     )
@@ -56,6 +57,7 @@ _LAZY: dict[str, str | None] = {
     "preprocessing": None,
     "random": None,
     "regularizers": None,
+    "tensorboard": None,
     "testing": None,
     "utils": None,
     "Input": "layers",
@@ -117,6 +119,7 @@ __all__ = [
     "show_config",
     "sparse",
     "tensor",
+    "tensorboard",
     "testing",
     "utils",
     "value_and_grad",

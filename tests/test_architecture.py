@@ -22,6 +22,7 @@ LAYERS = [
     ["registry"],
     ["activations", "initializers", "regularizers", "constraints"],
     ["layers", "losses", "metrics", "optimizers"],
+    ["tensorboard"],
     ["callbacks"],
     ["models"],
     ["datasets", "utils", "preprocessing", "backend"],

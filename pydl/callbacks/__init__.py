@@ -4,6 +4,7 @@ from pydl.callbacks.base import Callback, CallbackList
 from pydl.callbacks.history import History
 from pydl.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
 from pydl.callbacks.progress import ProgbarLogger
+from pydl.callbacks.tensorboard import TensorBoard
 from pydl.callbacks.various import (
     CSVLogger,
     LambdaCallback,
@@ -21,5 +22,6 @@ __all__ = [
     "LearningRateScheduler",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
