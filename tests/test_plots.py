@@ -88,6 +88,81 @@ def test_layer_graph():
     assert list(layers_) == ["in", "first", "inner", "last"] and len(edges) == 3
 
 
+def functional():
+    """A functional model with a shared layer inside another with two outputs."""
+    a, b = layers.Input((3,), name="a"), layers.Input((2,), name="b")
+    shared = layers.Dense(4, "relu", name="shared")
+    left, right = shared(a), shared(layers.Dense(3, name="wide")(b))
+    inner = models.Model([a, b], layers.Concatenate(name="both")([left, right]), name="inner")
+    x, y = layers.Input((3,), name="x"), layers.Input((2,), name="y")
+    both = inner([x, y])
+    skip = layers.Dense(8, name="skip")(both)
+    out = layers.Dense(1, name="out")(layers.Add(name="sum")([skip, both]) * 2.0)
+    return models.Model([x, y], [out, both], name="outer")
+
+
+def test_layer_edges_of_a_functional_model():
+    model = functional()
+    times = model.layers[-2].name
+    assert names(layer_edges(model)) == [
+        ("x", []),
+        ("y", []),
+        ("inner", ["x", "y"]),
+        ("skip", ["inner"]),
+        ("sum", ["skip", "inner"]),
+        (times, ["sum"]),
+        ("out", [times]),
+    ]
+    assert names(layer_edges(model.get_layer("inner"))) == [
+        ("a", []),
+        ("b", []),
+        ("shared", ["a", "wide"]),
+        ("wide", ["b"]),
+        ("both", ["shared"]),
+    ]
+    inside = models.Model(model.output[1], model.output[0])
+    assert [source for layer, source in names(layer_edges(inside)) if layer == "skip"] == [
+        [inside.layers[0].name]
+    ]
+
+
+def test_layer_graph_of_a_functional_model():
+    model = functional()
+    times = model.layers[-2].name
+    layers_, edges = layer_graph(model, expand=True)
+    assert set(layers_) == {
+        "x", "y", "inner/shared", "inner/wide", "inner/both", "skip", "sum", times, "out",
+    }  # fmt: skip
+    assert set(edges) == {
+        ("x", "inner/shared"), ("y", "inner/wide"), ("inner/wide", "inner/shared"),
+        ("inner/shared", "inner/both"), ("inner/both", "skip"), ("inner/both", "sum"),
+        ("skip", "sum"), ("sum", times), (times, "out"),
+    }  # fmt: skip
+    # an output that is used inside as well
+    a = layers.Input((2,))
+    first = layers.Dense(3, name="first")(a)
+    inner = models.Model(a, [first, layers.Dense(2, name="second")(first)], name="inner")
+    x = layers.Input((2,), name="x")
+    end = layers.Concatenate(name="end")(inner(x))
+    edges = layer_graph(models.Model(x, end), expand=True)[1]
+    assert {("inner/first", "end"), ("inner/second", "end")} <= set(edges)
+
+
+def test_pictures_of_a_functional_model(tmp_path):
+    model = functional()
+    utils.plot_model(model, tmp_path / "m.svg", show_shapes=True, expand_nested=True)
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(20, 3)), rng.normal(size=(20, 2))]
+    model.compile("sgd", ["mse", "mse"])
+    figure = utils.plot_activations(model, x, [np.ones((20, 1)), np.ones((20, 8))])
+    titles = [axes.get_title().partition(":")[0] for axes in figure.axes[:14]]
+    assert titles.count("inner/shared") == 1 and titles.count("gradient") == 7
+    shared = figure.axes[titles.index("inner/shared")]
+    assert sum(p.get_height() for p in shared.patches) == 2 * 20 * 4  # both calls
+    rows = model.debug(x, print_fn=lambda text: None)
+    assert [r.layer for r in rows].count("inner/shared") == 2
+
+
 def test_watch_calls_leaves_no_trace():
     model = nested()
     before = [dict(vars(layer)) for _, layer in inner_layers(model)]

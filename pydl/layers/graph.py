@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydl.autograd import Node
 from pydl.layers.base import Layer
+from pydl.layers.core import InputLayer
 from pydl.layers.nest import held, map_shapes
 from pydl.ops import zeros
 from pydl.tensor import Tensor
@@ -77,14 +78,15 @@ def shape_of(layer: Any, which: str) -> Any:
 def layer_edges(model: Any) -> list[tuple[Layer, list[Layer]]]:
     """Return the layers of a model, each with the layers whose outputs it takes.
 
-    The input layers come first, then each layer after those it needs. For a model that only
-    computes in `call`, the edges are those seen in a run on zeros; before it is built there are
-    none.
+    The input layers come first, then the others in the order of their first calls. For a model
+    that only computes in `call`, the edges are those seen in a run on zeros; before it is built
+    there are none.
     """
     nodes = getattr(model, "_nodes", None)
     if nodes:  # calls of layers on symbolic tensors
-        entries = dict(
-            zip((t.key for t in getattr(model, "inputs", ())), getattr(model, "_entries", ()))  # noqa: B905
+        starts = getattr(model, "_entries", ())  # a Sequential has its input layer among the nodes
+        entries = (
+            {t.key: entry for t, entry in zip(model.inputs, starts, strict=True)} if starts else {}
         )
         pairs = [(node.layer, [entries.get(t.key, t.layer) for t in node.inputs]) for node in nodes]
         return _merged([(layer, []) for layer in entries.values()] + pairs)
@@ -157,27 +159,33 @@ def layer_graph(
 ) -> tuple[dict[str, Layer], list[tuple[str, str]]]:
     """Return {path: layer} and the edges (path, path) of a model.
 
-    With `expand`, the layers of a model inside it take its place; see `inner_layers` for paths.
+    With `expand`, the layers of a model inside it take its place, but for its input layers; see
+    `inner_layers` for paths.
     """
     layers: dict[str, Layer] = {}
     edges: list[tuple[str, str]] = []
-    ports: dict[int, tuple[list[str], list[str]]] = {}  # where edges to and from a layer end
+    enters: dict[int, list[list[str]]] = {}  # of each layer: where each of its inputs goes
+    leaves: dict[int, list[str]] = {}  # and where its outputs come from
     pairs = layer_edges(model)
     for layer, _ in pairs:
         path = f"{prefix}{layer.name}"
         if not (expand and hasattr(layer, "layers")):
             layers[path] = layer
-            ports[id(layer)] = [path], [path]
+            enters[id(layer)], leaves[id(layer)] = [[path]], [path]
             continue
         inner, inner_edges = layer_graph(layer, True, f"{path}/")
-        layers |= inner
-        edges += inner_edges
-        enters, leaves = ({edge[i] for edge in inner_edges} for i in (1, 0))
-        ports[id(layer)] = (
-            [p for p in inner if p not in enters],
-            [p for p in inner if p not in leaves],
-        )
+        inputs = [p for p, found in inner.items() if isinstance(found, InputLayer)]
+        ends = {f"{path}/{t.name}" for t in getattr(layer, "outputs", ())}
+        starts = [[b for a, b in inner_edges if a == p] for p in inputs]
+        used, fed = ({edge[i] for edge in inner_edges} for i in (0, 1))
+        enters[id(layer)] = starts or [[p for p in inner if p not in fed]]
+        leaves[id(layer)] = [p for p in inner if (p in ends if ends else p not in used)]
+        layers.update((p, found) for p, found in inner.items() if p not in inputs)
+        edges += [(a, b) for a, b in inner_edges if a not in inputs]
     for layer, sources in pairs:
-        for source in sources:
-            edges += [(a, b) for a in ports[id(source)][1] for b in ports[id(layer)][0]]
-    return layers, edges
+        into = enters[id(layer)]
+        everywhere = [b for several in into for b in several]
+        for i, source in enumerate(sources):
+            targets = into[i] if len(into) == len(sources) else everywhere
+            edges += [(a, b) for a in leaves[id(source)] for b in targets]
+    return layers, list(dict.fromkeys(edges))
