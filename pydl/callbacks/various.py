@@ -76,14 +76,15 @@ class TerminateOnNaN(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.batch = self.layer = None
+        self._weights: list[Any] = []
         self._before: list[np.ndarray] = []
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        weights = [weight.numpy() for weight in getattr(self.model, "weights", ())]
-        if [w.shape for w in weights] != [b.shape for b in self._before]:
-            self._before = [np.empty_like(w) for w in weights]
-        for kept, weight in zip(self._before, weights, strict=True):
-            np.copyto(kept, weight)
+        if not self._weights:
+            self._weights = list(getattr(self.model, "weights", ()))
+            self._before = [np.empty_like(weight.numpy()) for weight in self._weights]
+        for kept, weight in zip(self._before, self._weights, strict=True):
+            np.copyto(kept, weight.numpy())
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")
