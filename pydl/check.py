@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,18 @@ def number(who: str, name: str, value: Any) -> float:
     except (TypeError, ValueError):
         pass
     raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+
+
+def choice(who: str, name: str, value: Any, known: Sequence[str]) -> None:
+    """ValueError for a value that is none of the known strings."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{who}: {name} must be {' or '.join(map(repr, known))}, got {value!r}")
+
+
+def positive_integer(who: str, name: str, value: Any) -> int:
+    """`value` as an int of at least 1; TypeError for no integer, ValueError for one below."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{who}: {name} must be a positive integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{who}: {name} must be a positive integer, got {value!r}")
+    return int(value)

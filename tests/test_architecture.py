@@ -14,7 +14,7 @@ PACKAGE = ROOT / "pydl"
 # From the bottom up; a module may import from its own row and from rows above it in this list.
 LAYERS = [
     ["_core", "_loader"],
-    ["config", "check"],
+    ["config", "check", "figures"],
     ["tensor", "sparse"],
     ["autograd", "tape", "function"],
     ["ops", "random"],
@@ -22,10 +22,10 @@ LAYERS = [
     ["registry"],
     ["activations", "initializers", "regularizers", "constraints"],
     ["layers", "losses", "metrics", "optimizers"],
-    ["saving"],
+    ["saving", "tensorboard"],
     ["callbacks"],
     ["models"],
-    ["datasets", "utils", "backend"],
+    ["datasets", "utils", "preprocessing", "backend"],
 ]
 LEVEL = {name: i for i, row in enumerate(LAYERS) for name in row}
 

@@ -11,7 +11,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from pydl import callbacks, layers, optimizers
+import pydl
+from pydl import callbacks, layers, models, optimizers
 from pydl.callbacks import progress
 from pydl.models import Sequential
 
@@ -204,7 +205,7 @@ def test_plot(tmp_path):
 def test_plot_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"History.plot: needs matplotlib; install it with pip"):
-        callbacks.History().plot()
+        make().fit(*data(), verbose=0).plot()
 
 
 # EarlyStopping
@@ -330,15 +331,112 @@ def test_learning_rate_scheduler(schedule):
 # Others
 
 
-def test_terminate_on_nan(capsys):
-    x, y = data(12)
-    y[5] = np.nan
-    history = make().fit(
-        x, y, batch_size=4, epochs=3, shuffle=False, callbacks=[callbacks.TerminateOnNaN()],
-        verbose=0,
-    )  # fmt: skip
-    assert history.epoch == [0] and math.isnan(history.history["loss"][0])
-    assert capsys.readouterr().out == "Batch 1: the loss is nan, training stops\n"
+def diverge(x, y, lr=0.0, generator=False, loss="mse", **compile_args):
+    """Train three layers until TerminateOnNaN stops it; returns that and the model."""
+    model = models.Sequential(
+        [
+            layers.Input((x.shape[1],)),
+            layers.Dense(8, "relu", name="first"),
+            models.Sequential([layers.Dense(8, "relu", name="mid")], name="inner"),
+            layers.Dense(1, name="last"),
+        ]
+    )
+    model.compile(optimizers.SGD(lr), loss, **compile_args)
+    stop = callbacks.TerminateOnNaN()
+    if generator:
+        source = ((x[i : i + 4], y[i : i + 4]) for _ in range(9) for i in range(0, len(x), 4))
+        model.fit(source, steps_per_epoch=len(x) // 4, epochs=9, callbacks=[stop], verbose=0)
+    else:
+        model.fit(x, y, batch_size=4, epochs=9, shuffle=False, callbacks=[stop], verbose=0)
+    return stop, model
+
+
+WAYS = [{}, {"run_eagerly": True}, {"generator": True}]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("broken", ["x", "y"])
+def test_terminate_on_nan_in_the_data(capsys, way, broken):
+    x, y = np.ones((12, 3), np.float32), np.ones((12, 1), np.float32)
+    (x if broken == "x" else y)[6] = np.nan
+    stop, model = diverge(x, y, **way)
+    assert (stop.batch, stop.layer) == (1, None)
+    assert model.history.epoch == [0] and math.isnan(model.history.history["loss"][0])
+    count = "3 nan of 12" if broken == "x" else "1 nan of 4"
+    assert capsys.readouterr().out == (
+        f"Batch 1: the loss is nan: {broken} of the batch holds {count} values; training stops\n"
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_terminate_on_nan_names_the_layer(capsys, way):
+    """Overflow in the layer inside the inner model, whatever the update made of the weights."""
+
+    def poison(batch, logs):
+        if batch == 2:
+            mid.kernel.assign(np.full((8, 8), 3e38, np.float32))
+            first.bias.assign(np.full(8, 30, np.float32))
+
+    x, y = np.ones((16, 3), np.float32), np.ones((16, 1), np.float32)
+    model = models.Sequential(
+        [
+            layers.Input((3,)),
+            first := layers.Dense(8, "relu", name="first"),
+            models.Sequential([mid := layers.Dense(8, "relu", name="mid")], name="inner"),
+            layers.Dense(1, name="last"),
+        ]
+    )
+    model.compile(optimizers.SGD(0.001), "mse", run_eagerly="run_eagerly" in way)
+    stop = callbacks.TerminateOnNaN()
+    hooks = [callbacks.LambdaCallback(on_train_batch_begin=poison), stop]
+    if "generator" in way:
+        batches = ((x[:4], y[:4]) for _ in range(4))
+        model.fit(batches, steps_per_epoch=4, callbacks=hooks, verbose=0)
+    else:
+        model.fit(x, y, batch_size=4, callbacks=hooks, verbose=0)
+    assert (stop.batch, stop.layer) == (2, "inner/mid")
+    text = capsys.readouterr().out
+    assert text.startswith("Batch 2: the loss is ")
+    assert ", first in 'inner/mid': it gave 32 infinite of 32 values for inputs of up to 3" in text
+    # the weights stay as the step left them
+    assert not all(np.isfinite(w).all() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_terminate_on_nan_when_training_diverges(capsys, way):
+    rng = np.random.default_rng(0)
+    x = 1000 * rng.normal(size=(40, 3)).astype(np.float32)
+    stop, _ = diverge(x, x.sum(1, keepdims=True), 1.0, **way)
+    assert stop.batch >= 1 and stop.layer is not None
+    assert f", first in {stop.layer!r}: " in capsys.readouterr().out
+
+
+def test_terminate_on_nan_in_the_update(capsys):
+    x, y = np.ones((8, 3), np.float32), np.full((8, 1), 1e18, np.float32)
+    stop, _ = diverge(x, y, 1e30)  # a finite loss, gradients whose updates are not
+    assert (stop.batch, stop.layer) == (1, "last")
+    assert "first in 'last': the step before it left" in capsys.readouterr().out
+
+
+def test_terminate_on_nan_in_the_loss(capsys):
+    x = np.ones((8, 3), np.float32)
+    stop, _ = diverge(x, np.ones((8, 1), np.float32), loss=lambda t, p: p * 0 + np.inf)
+    assert (stop.batch, stop.layer) == (0, "last")
+    assert "its outputs are finite, up to" in capsys.readouterr().out
+
+
+def test_terminate_on_nan_leaves_the_training_as_it_is():
+    x, y = data()
+    pydl.utils.set_random_seed(1)
+    plain = make()
+    plain.fit(x, y, epochs=2, verbose=0)
+    pydl.utils.set_random_seed(1)
+    watched = make()
+    stop = callbacks.TerminateOnNaN()
+    watched.fit(x, y, epochs=2, verbose=0, callbacks=[stop])
+    assert stop.batch is None and stop._batch_data is None
+    for a, b in zip(plain.get_weights(), watched.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_lambda_callback():

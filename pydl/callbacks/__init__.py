@@ -5,6 +5,7 @@ from pydl.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from pydl.callbacks.history import History
 from pydl.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
 from pydl.callbacks.progress import ProgbarLogger
+from pydl.callbacks.tensorboard import TensorBoard
 from pydl.callbacks.various import (
     CSVLogger,
     LambdaCallback,
@@ -24,5 +25,6 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

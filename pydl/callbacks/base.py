@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 Logs = dict[str, Any]
@@ -41,6 +41,8 @@ class Callback:
 
     _kept: tuple[str, ...] = ()  # attributes that a training which goes on needs again
     runs_last = False  # after all other callbacks, also those of `fit` itself
+    _batch_data: Callable[[], Any] | None = None  # see CallbackList.batch
+    _idle_hooks: Collection[str] = ()  # batch hooks of the class that this object does not need
 
     def __init__(self) -> None:
         self.model: Any = None
@@ -156,7 +158,7 @@ class CallbackList:
             if hasattr(callback, "set_callbacks"):
                 callback.set_callbacks(self.callbacks)
         self._batch_hooks = {
-            hook: [getattr(c, hook) for c in self.callbacks if _overrides(c, hook)]
+            hook: [(c, getattr(c, hook)) for c in self.callbacks if _overrides(c, hook)]
             for hook in _BATCH_HOOKS
         }
 
@@ -164,10 +166,17 @@ class CallbackList:
         """Tell whether any callback overrides a batch hook."""
         return bool(self._batch_hooks[hook])
 
-    def batch(self, hook: str, batch: int, logs: Logs | None = None) -> None:
-        """Call a batch hook of every callback that overrides it."""
-        for run in self._batch_hooks[hook]:
+    def batch(
+        self, hook: str, batch: int, logs: Logs | None = None, data: Callable[[], Any] | None = None
+    ) -> None:
+        """Call a batch hook of every callback that overrides it.
+
+        `data` returns the (x, y, sample weights) of the batch, for callbacks that look at them.
+        """
+        for callback, run in self._batch_hooks[hook]:
+            callback._batch_data = data
             run(batch, logs)
+            callback._batch_data = None  # it would keep the batch alive
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         """Return a function that calls hook `name` of every callback in order."""
@@ -188,6 +197,8 @@ _BATCH_HOOKS = tuple(
 
 def _overrides(callback: Any, hook: str) -> bool:
     """Tell whether a callback does anything in a batch hook."""
+    if hook in getattr(callback, "_idle_hooks", ()):
+        return False
     names = (hook, hook.replace("train_", "")) if "train" in hook else (hook,)
     return any(
         getattr(getattr(callback, name), "__func__", getattr(callback, name))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from pydl.callbacks.base import Callback, Logs, other_key
+from pydl.figures import finish, new_figure
 
 
 class _HistoryDict(dict[str, list[Any]]):
@@ -84,17 +84,11 @@ class History(Callback):
         Raises:
             ImportError: matplotlib is missing; it comes with `pip install 'pydl[plot]'`.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "History.plot: needs matplotlib; install it with pip install 'pydl[plot]'"
-            ) from error
         names = [keys] if isinstance(keys, str) else list(self.history if keys is None else keys)
         names = [k for k in names if not k.startswith("val_")]
         if not names:
             raise ValueError("History.plot: nothing was recorded yet")
-        figure = _new_figure(Figure, (4.5 * len(names), 3.4))
+        figure = new_figure("History.plot", 4.5 * len(names), 3.4)
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             self._draw(axes, name, "o-", "training")
             if self.history.get(f"val_{name}") is not None:
@@ -104,10 +98,7 @@ class History(Callback):
             axes.set_title(name.replace("_", " "))
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
-        figure.tight_layout()
-        if path is not None:
-            figure.savefig(path, dpi=120)
-        return figure
+        return finish(figure, path)
 
     def _draw(self, axes: Any, key: str, style: str, label: str) -> None:
         """Draw the curve of one key over the epochs that have a value, counted from 1."""
@@ -115,9 +106,3 @@ class History(Callback):
         key = key if key in self._epochs else other_key(key)
         epochs = [epoch + 1 for epoch in self._epochs[key]]
         axes.plot(epochs, values, style, markersize=3, label=label)
-
-
-def _new_figure(figure_class: Any, size: tuple[float, float]) -> Any:
-    """Return a figure: of pyplot, so that notebooks show it, where pyplot is in use already."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    return pyplot.figure(figsize=size) if pyplot is not None else figure_class(figsize=size)

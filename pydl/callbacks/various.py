@@ -60,13 +60,43 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 
 class TerminateOnNaN(Callback):
-    """Stop the training at the first batch whose loss is nan or infinite, and say which it was."""
+    """Stop the training at the first batch whose loss is nan or infinite, and say where it arose.
 
-    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    It keeps a copy of the weights, made before each batch, so that it can run the batch again and
+    look at what each layer gives.
+
+    Attributes:
+        batch: Number of the batch in its epoch, None while all is well.
+        layer: Name of the layer whose output or weights were the first that are not finite, None
+            where it was the data or the loss.
+    """
+
+    batch: int | None = None
+    layer: str | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.batch = self.layer = None
+        self._weights: list[Any] = []
+        self._before: list[np.ndarray] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._weights:
+            self._weights = list(getattr(self.model, "weights", ()))
+            self._before = [np.empty_like(weight.numpy()) for weight in self._weights]
+        for kept, weight in zip(self._before, self._weights, strict=True):
+            np.copyto(kept, weight.numpy())
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            print(f"Batch {batch}: the loss is {loss}, training stops")
-            self.model.stop_training = True
+        if loss is None or math.isfinite(loss):
+            return
+        self.batch = batch
+        where = ""
+        if self._batch_data is not None and hasattr(self.model, "_find_nonfinite"):
+            self.layer, how = self.model._find_nonfinite(self._batch_data, self._before)
+            where = f": {how}" if self.layer is None else f", first in {self.layer!r}: {how}"
+        print(f"Batch {batch}: the loss is {loss}{where}; training stops")
+        self.model.stop_training = True
 
 
 class LambdaCallback(Callback):

@@ -50,6 +50,7 @@ from pydl.metrics.confusion import (
     Recall,
     TrueNegatives,
     TruePositives,
+    confusion_matrix,
 )
 from pydl.metrics.regression import (
     BinaryCrossentropy,
@@ -118,6 +119,7 @@ __all__ = [
     "categorical_accuracy",
     "categorical_crossentropy",
     "categorical_hinge",
+    "confusion_matrix",
     "get",
     "hinge",
     "huber",

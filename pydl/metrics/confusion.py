@@ -417,20 +417,8 @@ class MeanIoU(Metric):
         self.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        true = to_array(y_true).astype(np.int64).ravel()
-        pred = to_array(y_pred).astype(np.int64).ravel()
-        for name, labels in (("y_true", true), ("y_pred", pred)):
-            if labels.size and not (labels.min() >= 0 and labels.max() < self.num_classes):
-                raise ValueError(
-                    f"MeanIoU: {name} must be in [0, {self.num_classes}), "
-                    f"got {labels.min()} to {labels.max()}"
-                )
-        weights = None
-        if sample_weight is not None:
-            weights = weights_for(sample_weight, np.shape(y_true)).ravel()
-        pairs = true * self.num_classes + pred
-        found = np.bincount(pairs, weights, minlength=self.num_classes**2)
-        self._matrix += found.reshape(self.num_classes, self.num_classes)
+        true, pred = (to_array(y).astype(np.int64) for y in (y_true, y_pred))
+        self._matrix += _pairs("MeanIoU", true, pred, self.num_classes, sample_weight)
 
     def reset_state(self) -> None:
         self._matrix = np.zeros((self.num_classes, self.num_classes))
@@ -440,3 +428,64 @@ class MeanIoU(Metric):
         union = self._matrix.sum(axis=0) + self._matrix.sum(axis=1) - tp
         seen = union > 0
         return float((tp[seen] / union[seen]).mean()) if seen.any() else 0.0
+
+
+def confusion_matrix(
+    y_true: Any, y_pred: Any, num_classes: int | None = None, sample_weight: Any = None
+) -> np.ndarray:
+    """Count how often each class was taken for each: m[i, j] = rows of class i predicted as j.
+
+    Args:
+        y_true: Labels, whole numbers of shape (n,) or (n, 1); or one-hot rows (n, classes).
+        y_pred: Labels; or scores (n, classes), of which the largest counts; or of shape (n, 1)
+            and not whole, of which those above 0.5 are class 1.
+        num_classes: Number of classes; None: as many as the data show.
+        sample_weight: Weights (n,) that are added up in place of ones.
+
+    Returns:
+        A (classes, classes) array: integers, or floats where there are weights.
+
+    Raises:
+        ValueError: Numbers of rows that differ, or a label out of range.
+
+    >>> confusion_matrix([0, 1, 1, 2], [0, 1, 2, 2])
+    array([[1, 0, 0],
+           [0, 1, 1],
+           [0, 0, 1]])
+    """
+    who = "confusion_matrix"
+    true, pred = (_labels(who, name, y) for name, y in (("y_true", y_true), ("y_pred", y_pred)))
+    if len(true) != len(pred):
+        raise ValueError(f"{who}: y_true has {len(true)} rows, y_pred has {len(pred)}")
+    if num_classes is None:
+        widths = [np.shape(y)[1] for y in (y_true, y_pred) if np.ndim(y) == 2]
+        num_classes = max([int(y.max()) + 1 for y in (true, pred) if y.size] + widths, default=0)
+    return _pairs(who, true, pred, num_classes, sample_weight)
+
+
+def _labels(who: str, name: str, y: Any) -> np.ndarray:
+    """Return the class of each row of labels, one-hot rows or scores."""
+    array = to_array(y)
+    if array.ndim == 2 and array.shape[1] > 1:
+        return array.argmax(axis=1)
+    if array.size != len(np.atleast_1d(array)):
+        raise ValueError(f"{who}: {name} must be (n,), (n, 1) or (n, classes), got {array.shape}")
+    flat = array.reshape(-1)
+    if flat.dtype.kind == "f" and not np.array_equal(flat, np.floor(flat)):
+        return (flat > 0.5).astype(np.int64)
+    return flat.astype(np.int64)
+
+
+def _pairs(
+    who: str, true: np.ndarray, pred: np.ndarray, num_classes: int, sample_weight: Any
+) -> np.ndarray:
+    """Return how often, or with which total weight, each pair of labels comes."""
+    for name, labels in (("y_true", true), ("y_pred", pred)):
+        if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
+            raise ValueError(
+                f"{who}: {name} must be in [0, {num_classes}), got {labels.min()} to {labels.max()}"
+            )
+    weights = None if sample_weight is None else weights_for(sample_weight, true.shape).ravel()
+    pairs = true.ravel() * num_classes + pred.ravel()
+    found = np.bincount(pairs, weights, minlength=num_classes**2)
+    return found.reshape(num_classes, num_classes)

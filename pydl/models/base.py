@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydl.layers.base import Layer
 from pydl.layers.nest import batch_free_shape
+from pydl.models.data import as_arrays, tensors
+from pydl.models.debug import LayerOutput, debug_rows, debug_table, find_nonfinite
 from pydl.models.keras2 import Keras2Methods
 from pydl.models.summary import summarize
 from pydl.models.trainer import Trainer
@@ -185,6 +187,30 @@ class Model(Keras2Methods, Trainer):
         """
         text = summarize(self, line_length, show_trainable)
         (print if print_fn is None else print_fn)(text)
+
+    def _find_nonfinite(self, batch: Any, before: Any) -> tuple[str | None, str]:
+        """Return where the first nan of a step arose; see `debug.find_nonfinite`."""
+        return find_nonfinite(self, batch, before)
+
+    def debug(self, x: Any, print_fn: Callable[[str], Any] | None = None) -> list[LayerOutput]:
+        """Print what the layers make of some rows, and return it as rows.
+
+        For each output of each layer: shape, mean, standard deviation, share of zeros, share of
+        units that are 0 for every row, and how many values are nan or infinite.
+
+        Args:
+            x: Input, as for `predict_on_batch`; runs as one batch, with inference behaviour.
+            print_fn: Called with the text; None prints it.
+
+        >>> import pydl
+        >>> model = pydl.Sequential([pydl.layers.Dense(2, "relu", kernel_initializer="ones")])
+        >>> rows = model.debug([[1.0, 3.0], [2.0, 0.0]], print_fn=lambda text: None)
+        >>> rows[0].shape, rows[0].mean, rows[0].std
+        ((2, 2), 3.0, 1.0)
+        """
+        rows = debug_rows(self, tensors(as_arrays(x, "debug", "x")))
+        (print if print_fn is None else print_fn)(debug_table(rows))
+        return rows
 
 
 _MODEL_BUILD = Model.build.__wrapped__  # type: ignore[attr-defined]

@@ -121,6 +121,11 @@ class ArraySource:
         """Return the next `rows` rows; made of launches alone, so that it can be recorded."""
         return self._rows(_core.next_rows(*self._next, rows))
 
+    def again(self, i: int) -> tuple[Any, Any, Any]:
+        """Return batch `i` of the epoch that `start` began."""
+        begin, end = self._bounds(i)
+        return self._rows(self._next[0][begin:end])
+
     def rows_of(self, i: int) -> int:
         """Return the number of rows of batch `i`."""
         begin, end = self._bounds(i)

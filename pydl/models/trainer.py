@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 import warnings
@@ -76,7 +77,9 @@ class Trainer(Steps):
                 callbacks.batch(begin, done, {})
             logs = step(x, y, weight, rows)
             if hears_end:
-                callbacks.batch(end, done, self._logs(logs))
+                callbacks.batch(
+                    end, done, self._logs(logs), functools.partial(tuple, (x, y, weight))
+                )
             done += 1
             bar.tick(done, logs)
             if self.stop_training and phase == "train":
@@ -119,7 +122,8 @@ class Trainer(Steps):
                 self.optimizer, rows, 1 if hears_begin or hears_end else max(alike, 1)
             )
             if hears_end:
-                callbacks.batch(end, done - 1, self.get_metrics_result())
+                again = functools.partial(source.again, done - 1)
+                callbacks.batch(end, done - 1, self.get_metrics_result(), again)
             bar.tick(done)
         source.warn_if_short()
         source.epoch_end()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pydl import check
+
 
 def to_categorical(
     x: npt.ArrayLike, num_classes: int | None = None, dtype: npt.DTypeLike = "float32"
@@ -40,7 +42,7 @@ def to_categorical(
     if labels.dtype.kind not in "biuf":
         raise TypeError(f"to_categorical: labels must be whole numbers, got dtype {labels.dtype}")
     if num_classes is not None:
-        _check_positive_integer("to_categorical", "num_classes", num_classes)
+        check.positive_integer("to_categorical", "num_classes", num_classes)
     elif labels.size == 0:
         raise ValueError(f"to_categorical: x has no labels, shape {labels.shape}; pass num_classes")
     if labels.dtype.kind == "f":
@@ -125,7 +127,7 @@ def multi_hot(sequences: Iterable[npt.ArrayLike], dimension: int) -> npt.NDArray
         array([[0., 1., 0., 1.],
                [1., 0., 0., 0.]], dtype=float32)
     """
-    _check_positive_integer("multi_hot", "dimension", dimension)
+    check.positive_integer("multi_hot", "dimension", dimension)
     rows = list(sequences)
     y = np.zeros((len(rows), dimension), np.float32)
     for i, (row, out) in enumerate(zip(rows, y, strict=True)):
@@ -144,13 +146,6 @@ def multi_hot(sequences: Iterable[npt.ArrayLike], dimension: int) -> npt.NDArray
             )
         out[ids] = 1
     return y
-
-
-def _check_positive_integer(who: str, argument: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{who}: {argument} must be a positive integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{who}: {argument} must be a positive integer, got {value!r}")
 
 
 def _check_labels(labels: npt.NDArray[Any], good: npt.NDArray[np.bool_], must: str) -> None:
