@@ -53,6 +53,7 @@ def test_embedding_makes_a_mask_if_asked():
         (layers.LayerNormalization(), True),
         (layers.BatchNormalization(), True),
         (layers.Lambda(lambda x: x * 2), False),
+        (layers.Lambda(lambda x: x), False),
         (layers.Lambda(lambda x: x * 2, mask=lambda x, mask: mask), True),
         (layers.Flatten(), False),
         (layers.Conv1D(2, 1), False),

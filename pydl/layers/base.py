@@ -247,22 +247,25 @@ class Layer(WeightOwner):
             state.depth -= 1
             state.training = outer
         if given is not None or self._makes_mask:
-            self._mark(outputs, inputs, given)
+            outputs = self._marked(outputs, inputs, given)
         return outputs
 
-    def _mark(self, outputs: Any, inputs: Any, mask: Any) -> None:
-        """Let the outputs carry the mask that goes with them."""
+    def _marked(self, outputs: Any, inputs: Any, mask: Any) -> Any:
+        """Return the outputs with the mask that goes with them."""
         found = self.compute_mask(inputs, mask)
         if found is None:
-            return
+            if outputs is inputs and isinstance(outputs, Tensor):  # whose mask ends here
+                return ops.reshape(outputs, outputs.shape)
+            return outputs
         if isinstance(outputs, Tensor):
             outputs._mask = found
-            return
+            return outputs
         several = isinstance(found, (list, tuple))
         for i, output in enumerate(outputs):
             one = found[i] if several else found
             if one is not None:
                 output._mask = one
+        return outputs
 
     def _note_call(self, inputs: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Return the symbolic outputs for symbolic inputs; builds the layer."""
@@ -339,7 +342,7 @@ class Layer(WeightOwner):
         outputs = self.call_logits(inputs)
         mask = mask_of(inputs)
         if mask is not None:
-            self._mark(outputs, inputs, mask)
+            return self._marked(outputs, inputs, mask)
         return outputs
 
     def _as_tensors(self, inputs: Any) -> Any:

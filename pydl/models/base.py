@@ -75,8 +75,9 @@ class Model(Keras2Methods, Trainer):
             return
         super().__init__(trainable=trainable, dtype=dtype, name=name, **kwargs)
 
-    def _mark(self, outputs: Any, inputs: Any, mask: Any) -> None:
-        """Leave the masks that the layers inside gave to the outputs."""
+    def _marked(self, outputs: Any, inputs: Any, mask: Any) -> Any:
+        """Return the outputs with the masks that the layers inside gave them."""
+        return outputs
 
     def build(self, input_shape: Any) -> None:
         """Make the weights by calling the model on zeros of `input_shape` (batch axis included)."""
