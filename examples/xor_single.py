@@ -44,7 +44,7 @@ for axis, (name, y) in zip(axes, truths.items(), strict=False):
     weights, bias = model.get_weights()
     print(f"{name}: loss {loss:.4f}, accuracy {accuracy:.2f}, outputs {outputs.round(4)},", end=" ")
     print(f"weights {weights.ravel().round(2) + 0}, bias {bias[0]:.2f}")
-    results.append(f"{name} loss {loss:.4f}, accuracy {accuracy:.2f}")
+    results.append(f"{name} loss {loss:.4f}, outputs {outputs.round(3)}")
 
     probability = model.predict(plane, batch_size=len(plane), verbose=0).reshape(101, 101)
     axis.contourf(side, side, probability, levels=np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.6)
@@ -52,6 +52,7 @@ for axis, (name, y) in zip(axes, truths.items(), strict=False):
     axis.set(title=f"{name}: what the unit says", xlabel="first input", ylabel="second input")
     axes[2].semilogx(range(1, args.epochs + 1), history.history["loss"], label=name)
 
+# XOR's accuracy means nothing: on which side of 0.5 an output lies is rounding of its last digit.
 print("\nresult: " + "; ".join(results))
 axes[2].axhline(np.log(2), color="gray", linestyle=":", label="log 2")
 axes[2].set(title="Loss", xlabel="epoch")
