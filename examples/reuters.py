@@ -24,20 +24,16 @@ parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--output", type=Path, default=Path("."), help="folder for the picture")
 args = parser.parse_args()
 
-pydl.utils.set_random_seed(args.seed)
-
 # 8,982 newswires to train on and 2,246 to test, as bags of the 10,000 most frequent words.
-train, (test_words, test_labels) = reuters.load_data(num_words=args.words)
-train_words, train_labels = train
+(words, train_labels), (test_words, test_labels) = reuters.load_data(num_words=args.words)
 topics = reuters.get_label_names()
-x_train = pydl.utils.multi_hot(train_words, args.words)
+x_train = pydl.utils.multi_hot(words, args.words)
 x_test = pydl.utils.multi_hot(test_words, args.words)
 frequent = np.bincount(train_labels).argsort()[::-1][:3]
 for i in frequent:
     print(f"{(train_labels == i).mean():.0%} are about {topics[i]}")
 
-# Each label becomes a row of 46: one 1, the rest 0.
-y_train = pydl.utils.to_categorical(train_labels)
+y_train = pydl.utils.to_categorical(train_labels)  # rows of 46: one 1, the rest 0
 
 # Baselines: labels in another order are right by chance; always the same topic does better.
 shuffled = np.random.default_rng(args.seed).permutation(test_labels)
@@ -67,8 +63,9 @@ for name, middle, batch_size in (("64 units", 64, 512), ("bottleneck: 4 units", 
     )
     best.append(max(history.history["val_accuracy"]))
     for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
-        (line,) = axis.plot(history.history[f"val_{key}"], label=f"{name}, validation")
-        axis.plot(history.history[key], ":", color=line.get_color(), label=f"{name}, training")
+        epochs = range(1, args.epochs + 1)
+        (line,) = axis.plot(epochs, history.history[f"val_{key}"], label=f"{name}, validation")
+        axis.plot(epochs, history.history[key], ":", c=line.get_color(), label=f"{name}, training")
 
 print(f"\nAnew for {args.retrain} epochs, after which the validation loss of 64 units rises:")
 # Plain numbers as labels go with another name of the loss; the values are the same.
@@ -79,13 +76,12 @@ for kind, targets in (("", y), ("sparse_", labels)):
     accuracy = (probabilities.argmax(axis=1) == test_labels).mean()
     print(f"{model.loss}: test accuracy {accuracy:.4f}")
 first = probabilities[0].argsort()[::-1][:3]
-print("first test newswire:", [f"{topics[i]} {probabilities[0, i]:.3f}" for i in first], end=" ")
-print(f"it is {topics[test_labels[0]]}")
+print("first test newswire:", [f"{topics[i]} {probabilities[0, i]:.3f}" for i in first])
 print(f"\nresult: best validation accuracy {best[0]:.4f}, bottleneck {best[1]:.4f};", end=" ")
 print(f"retrained: test accuracy {accuracy:.4f} (guessing: {always:.2f})")
 
 for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
-    axis.set(title=key, xlabel="epoch")
+    axis.set(title=key, xlabel="epoch", xlim=(0, args.epochs + 1))
     axis.grid(alpha=0.3)
 axes[0].legend(fontsize=8)
 figure.tight_layout()
