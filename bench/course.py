@@ -31,23 +31,28 @@ def prepare() -> str | None:
         found[f"{name}_x"] = np.concatenate([bits(x), bits(x_test)])
         found[f"{name}_y"] = np.concatenate([y, y_test])
         found[f"{name}_rows"] = len(x)
-    (x, y), _ = datasets.boston_housing.load_data()
-    found.update(boston_x=(x - x.mean(axis=0)) / x.std(axis=0), boston_y=y)
+        if name == "imdb":  # the last 20 words of each review, 0 in front of shorter ones
+            both = [([0] * 20 + words)[-20:] for words in (*x, *x_test)]
+            found["imdb_last20"] = np.array(both, np.int16)
+    (x, y), (x_test, y_test) = datasets.boston_housing.load_data()
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    found.update(boston_x=(x - mean) / deviation, boston_y=y)
+    found.update(boston_x_test=(x_test - mean) / deviation, boston_y_test=y_test)
     path = Path(tempfile.mkdtemp(), "course.npz")
     np.savez(path, **found)
     return str(path)
 
 
-def _load(name: str) -> dict[str, np.ndarray]:
+def load(name: str) -> dict[str, np.ndarray]:
     with np.load(os.environ[VARIABLE], allow_pickle=False) as file:
         return {k.removeprefix(f"{name}_"): file[k] for k in file.files if k.startswith(name)}
 
 
-def _words(x: np.ndarray) -> np.ndarray:
+def words(x: np.ndarray) -> np.ndarray:
     return np.unpackbits(x, axis=1, count=WORDS).astype(np.float32)
 
 
-def _classifier(keras: Any, units: tuple[int, ...], last: str) -> Any:
+def classifier(keras: Any, units: tuple[int, ...], last: str) -> Any:
     dense = keras.layers.Dense
     return keras.models.Sequential(
         [*(dense(n, activation="relu") for n in units[:-1]), dense(units[-1], activation=last)]
@@ -56,12 +61,12 @@ def _classifier(keras: Any, units: tuple[int, ...], last: str) -> Any:
 
 def mnist(keras: Any) -> Callable[[], float]:
     """784-512-10 on digits, 5 epochs; the test accuracy."""
-    d = _load("mnist")
+    d = load("mnist")
     x = d["x"].reshape(-1, 784).astype(np.float32) / 255
     y = np.eye(10, dtype=np.float32)[d["y"]]
 
     def run() -> float:
-        model = _classifier(keras, (512, 10), "softmax")
+        model = classifier(keras, (512, 10), "softmax")
         model.compile("rmsprop", "categorical_crossentropy", metrics=["accuracy"])
         model.fit(x[:60000], y[:60000], epochs=5, batch_size=128, verbose=0)
         return model.evaluate(x[60000:], y[60000:], verbose=0)[1]
@@ -71,11 +76,11 @@ def mnist(keras: Any) -> Callable[[], float]:
 
 def imdb(keras: Any) -> Callable[[], float]:
     """10000-16-16-1 on film reviews, 20 epochs with validation; the best validation accuracy."""
-    d = _load("imdb")
-    x, y, rows = _words(d["x"]), d["y"].astype(np.float32), int(d["rows"])
+    d = load("imdb")
+    x, y, rows = words(d["x"]), d["y"].astype(np.float32), int(d["rows"])
 
     def run() -> float:
-        model = _classifier(keras, (16, 16, 1), "sigmoid")
+        model = classifier(keras, (16, 16, 1), "sigmoid")
         model.compile("rmsprop", "binary_crossentropy", metrics=["accuracy"])
         history = model.fit(
             x[10000:rows], y[10000:rows], epochs=20, batch_size=512, verbose=0,
@@ -89,11 +94,11 @@ def imdb(keras: Any) -> Callable[[], float]:
 
 def reuters(keras: Any) -> Callable[[], float]:
     """10000-64-64-46 on newswires, 8 epochs with validation; the test accuracy."""
-    d = _load("reuters")
-    x, y, rows = _words(d["x"]), np.eye(46, dtype=np.float32)[d["y"]], int(d["rows"])
+    d = load("reuters")
+    x, y, rows = words(d["x"]), np.eye(46, dtype=np.float32)[d["y"]], int(d["rows"])
 
     def run() -> float:
-        model = _classifier(keras, (64, 64, 46), "softmax")
+        model = classifier(keras, (64, 64, 46), "softmax")
         model.compile("rmsprop", "categorical_crossentropy", metrics=["accuracy"])
         model.fit(
             x[1000:rows], y[1000:rows], epochs=8, batch_size=512, verbose=0,
@@ -106,7 +111,7 @@ def reuters(keras: Any) -> Callable[[], float]:
 
 def boston(keras: Any) -> Callable[[], float]:
     """13-64-64-1 on house prices, 4 folds of 100 epochs, batch 1; the mean absolute error."""
-    d = _load("boston")
+    d = load("boston")
     x, y = d["x"].astype(np.float32), d["y"].astype(np.float32)
     folds, n = 4, len(x) // 4
 
@@ -115,7 +120,7 @@ def boston(keras: Any) -> Callable[[], float]:
         for i in range(folds):
             held_out = slice(i * n, (i + 1) * n)
             rest = np.delete(np.arange(len(x)), held_out)
-            model = _classifier(keras, (64, 64, 1), "linear")
+            model = classifier(keras, (64, 64, 1), "linear")
             model.compile("rmsprop", "mse", metrics=["mae"])
             model.fit(x[rest], y[rest], epochs=100, batch_size=1, verbose=0)
             errors.append(model.evaluate(x[held_out], y[held_out], verbose=0)[1])

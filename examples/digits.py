@@ -9,6 +9,7 @@ went, and the digits it got wrong.
 import argparse
 from pathlib import Path
 
+import matplotlib.pyplot as plt  # comes with: pip install 'pydl[plot]'
 import numpy as np
 
 import pydl
@@ -47,16 +48,10 @@ history = model.fit(
 )
 
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
-print(f"\ntest loss {loss:.4f}, test accuracy {accuracy:.4f}")
-
 predicted = model.predict(x_test, verbose=0).argmax(axis=1)
 wrong = np.flatnonzero(predicted != y_test)
+print(f"\nresult: test accuracy {accuracy:.4f}, loss {loss:.4f};", end=" ")
 print(f"{len(wrong)} of {len(y_test)} test digits are wrong")
-
-try:
-    import matplotlib.pyplot as plt
-except ImportError:
-    raise SystemExit("no pictures: they need matplotlib (pip install 'pydl[plot]')") from None
 
 args.output.mkdir(parents=True, exist_ok=True)
 history.plot(path=args.output / "digits_curves.png")
@@ -70,4 +65,5 @@ for axis, i in zip(axes.flat, wrong, strict=False):
 figure.suptitle(f"Misclassified test digits ({len(wrong)} of {len(y_test)})")
 figure.tight_layout()
 figure.savefig(args.output / "digits_misclassified.png", dpi=100)
-print(f"pictures: {args.output / 'digits_curves.png'}, {args.output / 'digits_misclassified.png'}")
+for name in ("digits_curves.png", "digits_misclassified.png"):
+    print(f"picture: {args.output / name}")

@@ -43,17 +43,12 @@ history = model.fit(x_train, y_train, epochs=args.epochs, batch_size=128)
 seconds = time.perf_counter() - start
 
 test_loss, test_accuracy = model.evaluate(x_test, y_test, verbose=0)
-print(f"\n{seconds:.1f} s, test loss {test_loss:.4f}, test accuracy {test_accuracy:.4f}")
-
 # After a few epochs training accuracy is higher: the network knows those digits. The gap is called
 # overfitting.
-gap = history.history["accuracy"][-1] - test_accuracy
-print(f"training accuracy {history.history['accuracy'][-1]:.4f}, minus the test's: {gap:+.4f}")
+accuracy = history.history["accuracy"][-1]
+print(f"\n{seconds:.1f} s; training accuracy minus the test's: {accuracy - test_accuracy:+.4f}")
+print(f"result: test accuracy {test_accuracy:.4f}, loss {test_loss:.4f}")
 
-try:
-    import matplotlib  # noqa: F401
-except ImportError:
-    raise SystemExit("no picture: it needs matplotlib (pip install 'pydl[plot]')") from None
 args.output.mkdir(parents=True, exist_ok=True)
-history.plot(path=args.output / "mnist_curves.png")
-print(f"picture: {args.output / 'mnist_curves.png'}")
+history.plot(path=args.output / "mnist.png")
+print(f"picture: {args.output / 'mnist.png'}")
