@@ -1,9 +1,10 @@
-"""The pages that scripts in docs/ make of the table of kernels are in step with it."""
+"""The pages that scripts in docs/ make of the table of kernels are in step with it; the README runs."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +43,16 @@ def test_bounds() -> None:
             "exact" if exact else f"{row['max_ulp']:g}",
         ), name
         assert float(measured.split()[0]) <= row["max_ulp"], name
+
+
+def test_the_tour_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    match = re.search(
+        r"^## A tour\n\n```python\n(.*?)^```", (DOCS.parent / "README.md").read_text(), re.M | re.S
+    )
+    assert match
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "tour"}
+    exec(compile(match.group(1), "README.md", "exec"), names)
+    losses = [float(names["step"](names["x"])) for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    assert {"curves.png", "digits.safetensors"} <= {p.name for p in tmp_path.iterdir()}
