@@ -22,6 +22,7 @@ from pydl.tensor import Tensor, Variable, to_array, wrap
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MOST_PLANS = 16  # that one function keeps, the least recently used goes first
 _SMALL_BYTES = 16 * 1024  # below this the fixed cost of a launch is what is seen
+_PLAIN = frozenset((int, bool, str, type(None)))  # equal values are the same argument
 _MOST_KEYS = 64  # kinds of arguments after which a function is not worth recording
 
 
@@ -47,22 +48,24 @@ def _host_draws() -> Any:
 
 
 def _leaves(nest: Any) -> Iterator[Any]:
-    if isinstance(nest, Mapping):
-        for value in nest.values():
-            yield from _leaves(value)
-    elif isinstance(nest, (list, tuple)):
+    if isinstance(nest, (list, tuple)):
         for value in nest:
+            yield from _leaves(value)
+    elif isinstance(nest, Mapping):
+        for value in nest.values():
             yield from _leaves(value)
     else:
         yield nest
 
 
 def _map(f: Callable[[Any], Any], nest: Any) -> Any:
-    if isinstance(nest, Mapping):
-        return {key: _map(f, value) for key, value in nest.items()}
+    if nest is None or isinstance(nest, Tensor):  # the usual cases first
+        return f(nest)
     if isinstance(nest, (list, tuple)):
         found = [_map(f, value) for value in nest]
         return type(nest)(*found) if hasattr(nest, "_fields") else type(nest)(found)
+    if isinstance(nest, Mapping):
+        return {key: _map(f, value) for key, value in nest.items()}
     return f(nest)
 
 
@@ -421,6 +424,11 @@ def _is_input(x: Any) -> bool:
 
 def _key(nest: Any, arrays: list[np.ndarray]) -> Any:
     """What makes calls alike; the arrays of the arguments are added to `arrays`."""
+    kind = type(nest)
+    if kind in _PLAIN:
+        return kind, nest
+    if kind is tuple or kind is list:
+        return kind, *[_key(value, arrays) for value in nest]
     if isinstance(nest, Tensor):
         if isinstance(nest, Variable):
             return nest
@@ -429,15 +437,15 @@ def _key(nest: Any, arrays: list[np.ndarray]) -> Any:
         array = nest.data
     elif isinstance(nest, np.ndarray):
         array = to_array(nest)
+    elif isinstance(nest, (list, tuple)):
+        return kind, *[_key(value, arrays) for value in nest]
     elif isinstance(nest, Mapping):
         return tuple((key, _key(value, arrays)) for key, value in nest.items())
-    elif isinstance(nest, (list, tuple)):
-        return (type(nest), *[_key(value, arrays) for value in nest])
-    elif type(nest) is float:
+    elif kind is float:
         return float, nest.hex()  # tells the signs of zero apart, and knows nan again
     else:
         hash(nest)
-        return type(nest), nest
+        return kind, nest
     arrays.append(array)
     return array.shape, array.dtype
 

@@ -222,6 +222,10 @@ class Compiled:
         """Return the metrics of all outputs."""
         return [metric for output in self.metrics for metric in output.all]
 
+    def all_metrics(self) -> list[Metric]:
+        """Return what tracks the losses, and the metrics."""
+        return [self.tracker, *self.output_trackers, *self.metric_objects()]
+
     def results(self) -> dict[str, Any]:
         """Return the values of the loss, of each output's loss, and of the metrics."""
         found: dict[str, Any] = {"loss": self.tracker.result()}
@@ -234,7 +238,7 @@ class Compiled:
 
     def reset(self) -> None:
         """Start all values again."""
-        for metric in (self.tracker, *self.output_trackers, *self.metric_objects()):
+        for metric in self.all_metrics():
             metric.reset_state()
 
 

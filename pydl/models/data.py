@@ -11,7 +11,7 @@ import numpy as np
 from pydl import _core, config
 from pydl.layers.nest import map_tensors
 from pydl.sparse import SparseTensor, csr, is_sparse
-from pydl.tensor import to_array, wrap
+from pydl.tensor import Tensor, to_array, wrap
 
 
 def flatten(nest: Any) -> list[Any]:
@@ -52,8 +52,8 @@ def as_arrays(value: Any, who: str, name: str) -> Any:
         TypeError: Not numbers.
         ValueError: Ragged lists, or no batch axis.
     """
-    if value is None:
-        return None
+    if value is None or (type(value) is np.ndarray and value.ndim and _core.readable(value)):
+        return value  # the usual case
     if isinstance(value, Mapping):
         return {key: as_arrays(v, who, f"{name}[{key!r}]") for key, v in value.items()}
     if isinstance(value, (list, tuple)) and any(np.ndim(v) for v in value if is_array(v)):
@@ -78,6 +78,8 @@ def is_array(value: Any) -> bool:
 
 def holds_sparse(nest: Any) -> bool:
     """Tell whether any leaf is a sparse matrix."""
+    if isinstance(nest, Tensor):  # the usual case
+        return False
     return any(isinstance(leaf, SparseTensor) for leaf in flatten(nest))
 
 
@@ -112,7 +114,9 @@ def as_floats(array: Any) -> Any:
 
 def tensors(nest: Any) -> Any:
     """Return arrays as Tensors, floats in the default float type."""
-    if isinstance(nest, np.ndarray):  # the usual case first
+    if nest is None:
+        return None
+    if type(nest) is np.ndarray:  # the usual case
         return wrap(as_floats(nest))
     return map_leaves(
         lambda x: as_floats(x) if isinstance(x, SparseTensor) else wrap(as_floats(x)), nest
@@ -123,7 +127,8 @@ def check_rows(who: str, **nests: Any) -> int:
     """Return the number of rows of all arrays, or raise ValueError that names two that differ."""
     first_name, rows = "", -1
     for argument, nest in nests.items():
-        for name, array in _named(nest, argument):
+        leaves = ((argument, nest),) if type(nest) is np.ndarray else _named(nest, argument)
+        for name, array in leaves:
             if rows < 0:
                 first_name, rows = name, len(array)
             elif len(array) != rows:

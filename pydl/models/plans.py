@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydl import config
@@ -86,7 +86,7 @@ class EpochPlans:
             plan = self._plans[rows] = StepPlan(lambda: self._step(rows), warm)
         made_for = (config.version(), optimizer.structure, self._on_host)
         with optimizer.driven() as before_step:
-            if before_step is not None:
+            if optimizer.scheduled:
                 before_step()
                 steps = 1
             done = plan.run(1 if self._on_host else steps, made_for)
@@ -127,40 +127,67 @@ def without_metrics(model: Any, reason: str, where: str) -> bool:
     return False
 
 
-def step_on_arrays(model: Any, phase: str) -> Callable[..., None]:
-    """Return the function (x, y, weight, rows) that does one step, recorded where it can be."""
-    step = _train if phase == "train" else _test
-    weak = weakref.ref(model)
+class BatchStep:
+    """One step on arrays of the caller, recorded where it can be.
 
-    def failed(reason: str, where: str) -> bool:
-        return without_metrics(weak(), reason, where)
+    Args:
+        model: The model.
+        phase: "train" or "test".
+        step: The function (model, x, y, weight, rows, ...) that does one step and returns the logs,
+            or the arguments of the metrics where these follow on the host, or None.
+    """
 
-    function = step_function(model, phase, step, failed)
+    def __init__(self, model: Any, phase: str, step: Callable[..., Any]) -> None:
+        self._model = weak = weakref.ref(model)
 
-    def run(x: Any, y: Any, weight: Any, rows: int) -> None:
+        def failed(reason: str, where: str) -> bool:
+            return without_metrics(weak(), reason, where)
+
+        self._function = step_function(model, phase, step, failed)
+        self._built_for: Any = None
+
+    def __call__(self, x: Any, y: Any, weight: Any, rows: int) -> Any:
+        """Do the step; the logs, or None where they are those of the model."""
+        model: Any = self._model()
         compiled, optimizer = model._compiled, model.optimizer
-        if compiled.trained:
-            optimizer.build(compiled.trained)
-        with optimizer.driven() as before_step:
-            if before_step is not None:
+        built_for = compiled, optimizer, optimizer.structure
+        if built_for != self._built_for:
+            if compiled.trained:
+                optimizer.build(compiled.trained)
+            self._built_for = built_for = compiled, optimizer, optimizer.structure
+        run_step = self._function.function if holds_sparse(x) else self._function
+        on_host = compiled.metrics_on_host
+        made_for = *built_for[2], on_host
+        if optimizer.scheduled:
+            with optimizer.driven() as before_step:
                 before_step()
-            made_for = (optimizer.structure, compiled.metrics_on_host)
-            run_step = function.function if holds_sparse(x) else function
-            outputs = run_step(x, y, weight, rows, made_for)
-        if outputs is not None:
-            model._update_metrics(compiled, *outputs)
+                outputs = run_step(x, y, weight, rows, *made_for)
+        else:
+            outputs = run_step(x, y, weight, rows, *made_for)
+        if outputs is None or isinstance(outputs, Mapping):
+            return outputs
+        model._update_metrics(compiled, *outputs)
+        return None
 
-    return run
+
+def step_on_arrays(model: Any, phase: str) -> BatchStep:
+    """Return the function (x, y, weight, rows) that does one step, recorded where it can be."""
+    kept = _kept.setdefault(model, {})
+    found = kept.get(phase)
+    if found is None:
+        found = kept[phase] = BatchStep(model, phase, _train if phase == "train" else _test)
+    return found
 
 
-def _train(model: Any, x: Any, y: Any, weight: Any, rows: int, made_for: Any) -> Any:
+def _train(model: Any, x: Any, y: Any, weight: Any, rows: int, *made_for: Any) -> Any:
     return model._train_batch(x, y, weight, rows, to_record=True)
 
 
-def _test(model: Any, x: Any, y: Any, weight: Any, rows: int, made_for: Any) -> Any:
+def _test(model: Any, x: Any, y: Any, weight: Any, rows: int, *made_for: Any) -> Any:
     return model._test_batch(x, y, weight, rows, to_record=True)
 
 
+_kept: weakref.WeakKeyDictionary[Any, dict[str, BatchStep]] = weakref.WeakKeyDictionary()
 _functions: weakref.WeakKeyDictionary[Any, dict[str, Function]] = weakref.WeakKeyDictionary()
 
 

@@ -173,10 +173,21 @@ class Steps(Layer):
         """
         found: list[Metric] = []
         if self._compiled is not None:
-            compiled = self._compiled
-            found += [compiled.tracker, *compiled.output_trackers, *compiled.metric_objects()]
-        found += [value for value in vars(self).values() if isinstance(value, Metric)]
+            found += self._compiled.all_metrics()
+        found += self._metrics_in_attributes()
         return list({id(metric): metric for metric in found}.values())
+
+    def _metrics_in_attributes(self) -> list[Metric]:
+        return [value for value in vars(self).values() if isinstance(value, Metric)]
+
+    def _other_metrics(self) -> list[Metric]:
+        """Return the metrics that are not of `compile`."""
+        own = type(self).metrics is not Steps.metrics
+        found = self.metrics if own else self._metrics_in_attributes()
+        if not found or self._compiled is None:
+            return found
+        known = {id(metric) for metric in self._compiled.all_metrics()}
+        return [metric for metric in found if id(metric) not in known]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -187,19 +198,14 @@ class Steps(Layer):
         """Start the loss and all metrics again."""
         if self._compiled is not None:
             self._compiled.reset()
-        for metric in self.metrics:
+        for metric in self._other_metrics():
             metric.reset_state()
 
     def get_metrics_result(self) -> dict[str, Any]:
         """Return the loss and the metrics over the batches since the last reset."""
-        if self._compiled is None:
-            return {metric.name: as_number(metric.result()) for metric in self.metrics}
-        found = self._compiled.results()
-        known = {id(m) for m in (self._compiled.tracker, *self._compiled.output_trackers,
-                                 *self._compiled.metric_objects())}  # fmt: skip
-        for metric in self.metrics:
-            if id(metric) not in known:
-                found[metric.name] = as_number(metric.result())
+        found = {} if self._compiled is None else self._compiled.results()
+        for metric in self._other_metrics():
+            found[metric.name] = as_number(metric.result())
         return found
 
     # One step
@@ -491,5 +497,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
 
 def row_count(nest: Any) -> int:
     """Return the number of rows of a batch."""
+    if isinstance(nest, Tensor):  # the usual case
+        return len(nest.data)
     leaves = flatten(nest)
     return len(leaves[0]) if leaves else 0

@@ -414,7 +414,7 @@ class Trainer(Steps):
         if self._compiled is not None and self._compiled.run_eagerly:
             return lambda batch: self(batch, training=False)
         recorded = step_function(self, "predict", _predict, lambda reason, where: False)
-        return lambda batch: _predict(self, batch) if data.holds_sparse(batch) else recorded(batch)
+        return lambda batch: (recorded.function if data.holds_sparse(batch) else recorded)(batch)
 
     # Looking at a step
 
@@ -499,6 +499,8 @@ class Trainer(Steps):
         batch = data.tensors(as_arrays(x, "predict_on_batch", "x"))
         with no_grad():
             result = self._forward_function()(batch)
+        if isinstance(result, Tensor) and result.data.ndim:  # the usual case
+            return np.array(result.data)
         return _concatenate([data.map_leaves(np.asarray, result)])
 
 

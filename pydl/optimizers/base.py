@@ -258,13 +258,18 @@ class Optimizer(Configurable):
             rate = self._schedule()
         self._numbers["learning_rate"] = number(self, "the schedule's value", rate)
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate follows a schedule."""
+        return self._schedule is not None
+
     @contextlib.contextmanager
-    def driven(self) -> Iterator[Callable[[], None] | None]:
-        """Leave it to the caller to call what this gives before each step; None: no need to."""
-        needed, before = self._schedule is not None, self._driven
+    def driven(self) -> Iterator[Callable[[], None]]:
+        """Leave it to the caller to call what this gives before each step, if `scheduled`."""
+        before = self._driven
         self._driven = True
         try:
-            yield self._next_rate if needed else None
+            yield self._next_rate
         finally:
             self._driven = before
 
