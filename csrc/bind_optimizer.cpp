@@ -27,9 +27,10 @@ View block(py::handle array) {
 }
 
 // slots: kRules[rule].slots arrays for each weight, laid end to end; decays: one truth value for
-// each weight, or None where all decay.
+// each weight, or None where all decay; averages: an array for each weight, or none at all.
 void step(int rule, int clip, const py::list& weights, const py::list& gradients,
-          const py::list& slots, const std::optional<py::list>& decays, py::handle state) {
+          const py::list& slots, const std::optional<py::list>& decays, py::handle state,
+          const py::list& averages) {
   const size_t count = weights.size();
   if (rule < 0 || rule >= kRuleCount || clip < 0 || clip > int(NormClip::kGlobal))
     throw std::invalid_argument(std::string(kName) + ": unknown rule or clipping");
@@ -38,7 +39,8 @@ void step(int rule, int clip, const py::list& weights, const py::list& gradients
   if (state_view.dtype != DType::kFloat64 || !is_c_contiguous(state_view))
     throw std::invalid_argument(std::string(kName) + ": the state must be contiguous float64");
   if (gradients.size() != count || slots.size() != count * per_weight ||
-      (decays && decays->size() != count) || size_t(state_view.size()) != kFields)
+      (decays && decays->size() != count) || (averages.size() && averages.size() != count) ||
+      size_t(state_view.size()) != kFields)
     throw std::invalid_argument(std::string(kName) + ": lists of different lengths");
   std::vector<Update> updates(count);
   double elements = 0;
@@ -59,6 +61,7 @@ void step(int rule, int clip, const py::list& weights, const py::list& gradients
     u.weight = weight.data;
     u.gradient = like_weight(gradients[i]);
     for (size_t k = 0; k < per_weight; ++k) u.slots[k] = like_weight(slots[i * per_weight + k]);
+    u.average = averages.size() ? like_weight(averages[i]) : nullptr;
     u.decays = !decays || (*decays)[i].cast<bool>();
     elements += double(size);
   }
@@ -78,7 +81,8 @@ void bind_optimizer(py::module_& m) {
   m.attr("optimizer_fields") = fields;
   m.attr("optimizer_state_size") = kFields;
   m.def(kName, &step, py::arg("rule"), py::arg("clip"), py::arg("weights"), py::arg("gradients"),
-        py::arg("slots"), py::arg("decays").none(true), py::arg("state"));
+        py::arg("slots"), py::arg("decays").none(true), py::arg("state"),
+        py::arg("averages") = py::list());
 }
 
 }  // namespace pydl

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <stdexcept>
 #include <unordered_set>
 
 #include "bindings.h"
@@ -64,6 +65,11 @@ struct PlanHandler {
   }
 };
 
+// Leaves code that is noted down but not run; see begin_every.
+struct NotDue : std::runtime_error {
+  NotDue() : std::runtime_error("pydl: not due in this step") {}
+};
+
 class Recorder;
 thread_local Recorder* t_recorder = nullptr;
 
@@ -101,12 +107,13 @@ class Recorder {
     plan_.end();
   }
 
-  // The step goes on unrecorded.
+  // The step goes on unrecorded. What is not due must not go on at all.
   void fail(const std::string& reason) {
     if (t_recorder != this) return;
     stop();
     failure_ = reason;
     if (g_where) where_ = (*g_where)().cast<std::string>();
+    if (launches_muted()) throw NotDue();
   }
 
   // The array that owns the memory which this one shows.
@@ -217,6 +224,19 @@ void bind_plan(py::module_& m, PyObject* handler) {
   m.def("recording_plan", [] { return t_recorder != nullptr; });
   m.def("fail_recording", [](const std::string& reason) {
     if (t_recorder) t_recorder->fail(reason);
+  });
+  py::register_exception<NotDue>(m, "NotDue");
+  // Whether to run what follows, up to end_every: it is due, as block[index], int64, is a multiple
+  // of `every`, or a plan records it.
+  m.def("begin_every", [](py::array block, py::ssize_t index, int64_t every) {
+    const View view = require_view("begin_every", block);
+    if (every < 1 || index < 0 || index >= view.size())
+      throw std::invalid_argument("begin_every: needs a field of the block and a positive number");
+    return begin_every({reinterpret_cast<const int64_t*>(view.data) + index, every});
+  });
+  m.def("end_every", [] {
+    end_every();
+    return launches_muted();
   });
   // The array itself, which holds the same values at each step although it was made inside.
   m.def("constant", [](py::array array) {

@@ -7,6 +7,7 @@ import signal
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 from plan_helpers import OnHost, assert_same, classifier, data
 
@@ -97,28 +98,155 @@ def test_early_stopping_and_batch_logs() -> None:
 
 
 class OwnStep(models.Model):
-    """A model with a train_step of its own, which reads values: it stays eager."""
+    """A model with a train_step of its own."""
 
     def __init__(self) -> None:
         super().__init__()
         self.dense = layers.Dense(5)
+        self.drop = layers.Dropout(0.2)
 
     def call(self, inputs: Any) -> Any:
-        return self.dense(inputs)
+        return self.dense(self.drop(inputs))
 
     def train_step(self, batch: Any) -> Any:
+        x, y, *weight = batch
+        with pydl.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, *weight)
+        weights = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return self.logs(loss, x, y, y_pred)
+
+    def logs(self, loss: Any, x: Any, y: Any, y_pred: Any) -> Any:
+        return {"loss": loss}
+
+
+class OwnMetrics(OwnStep):
+    """It keeps trackers of its own, and has a test_step too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean_loss = metrics.Mean("loss")
+        self.accuracy = metrics.SparseCategoricalAccuracy("share")
+
+    @property
+    def metrics(self) -> Any:
+        return [self.mean_loss, self.accuracy]
+
+    def logs(self, loss: Any, x: Any, y: Any, y_pred: Any) -> Any:
+        self.mean_loss.update_state(loss)
+        self.accuracy.update_state(y, y_pred)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def test_step(self, batch: Any) -> Any:
+        x, y = batch
+        y_pred = self(x, training=False)
+        return self.logs(self.compute_loss(x, y, y_pred), x, y, y_pred)
+
+
+class OfKeras(OwnStep):
+    """Its logs are those of compute_metrics."""
+
+    def logs(self, loss: Any, x: Any, y: Any, y_pred: Any) -> Any:
+        self._compiled.tracker.add(loss, len(x))  # type: ignore[union-attr]
+        return self.compute_metrics(x, y, y_pred)
+
+
+class ReadsValues(OwnStep):
+    """A step that reads values stays eager."""
+
+    def logs(self, loss: Any, x: Any, y: Any, y_pred: Any) -> Any:
+        return {"loss": float(loss)}
+
+
+def own_loss() -> Any:
+    return losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@pytest.mark.parametrize("make", [OwnStep, OwnMetrics, OfKeras])
+def test_own_steps_are_recorded(make: Any) -> None:
+    x, y = data()
+    weight = np.linspace(0, 1, 100).astype(np.float32)
+
+    def work(m: models.Model) -> Any:
+        found: list[Any] = []
+        seen = callbacks.LambdaCallback(on_train_batch_end=lambda i, logs: found.append(logs))
+        for hooks in ([], [seen]):
+            history = m.fit(x, y, epochs=4, batch_size=16, verbose=0, callbacks=hooks)
+            found.append(history.history)
+        found.append(m.fit(x, y, epochs=3, validation_split=0.5, verbose=0).history)
+        found.append([m.evaluate(x, y, batch_size=16, verbose=0) for _ in range(3)])
+        found += [m.train_on_batch(x[:9], y[:9]) for _ in range(5)]
+        found += [m.test_on_batch(x[:9], y[:9]) for _ in range(4)]
+        if make is OwnStep:
+            found.append(m.fit(x, y, sample_weight=weight, epochs=2, verbose=0).history)
+        return found
+
+    model = assert_same(make, work, loss=own_loss)
+    assert model.plan(x, y, batch_size=16).launches
+
+
+def test_own_steps_that_read_values_stay_eager() -> None:
+    x, y = data()
+    assert_same(
+        ReadsValues, lambda m: m.fit(x, y, epochs=4, verbose=0), records=False, loss=own_loss
+    )
+    model = ReadsValues()
+    model.compile("sgd", own_loss())
+    with pytest.warns(UserWarning, match=r"not recorded.*test_plan_changes.py") as caught:
+        model.fit(x, y, epochs=3, verbose=0)
+    assert len(caught) == 1
+
+
+class TwoOptimizers(OwnStep):
+    """It counts steps in an attribute, and has another optimizer besides that of compile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = optimizers.SGD(0.1)
+        self.steps = 0
+
+    def train_step(self, batch: Any) -> Any:
+        self.steps += 1
         x, y = batch
         with pydl.GradientTape() as tape:
             loss = self.compute_loss(x, y, self(x, training=True))
         weights = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        return {"loss": float(loss)}
+        self.other.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss * self.steps}
 
 
-def test_own_train_step() -> None:
+def set_other_momentum(model: Any, i: int) -> None:
+    model.other.momentum = 0.5 * (i % 3)
+
+
+def test_what_own_steps_keep_in_python() -> None:
     x, y = data()
-    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
-    assert_same(OwnStep, lambda m: m.fit(x, y, epochs=4, verbose=0), loss=lambda: loss, metrics=[])
+    assert_same(
+        TwoOptimizers,
+        lambda m: [m.fit(x, y, epochs=4, verbose=0).history, m.steps],
+        records=False,
+        loss=own_loss,
+    )
+
+
+class OtherOptimizer(TwoOptimizers):
+    """Without the count."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "steps" or not hasattr(self, "steps"):
+            super().__setattr__(name, value)
+
+
+def test_another_optimizer_changes_its_rule() -> None:
+    x, y = data()
+    assert_same(
+        OtherOptimizer,
+        lambda m: (
+            m.fit(x, y, epochs=9, verbose=0, callbacks=[Changing(epoch=set_other_momentum)]).history
+        ),
+        loss=own_loss,
+    )
 
 
 def test_layers_on_the_host_stay_eager_and_say_so() -> None:
@@ -197,6 +325,33 @@ class Share(metrics.Metric):
     def reset_state(self) -> None:
         self.total.assign(0.0)
         self.n = 0
+
+
+class Above(metrics.Metric):
+    """The share of predictions above a bound, which a callback changes."""
+
+    def __init__(self) -> None:
+        super().__init__("above")
+        self.total, self.bound = self.add_weight(name="total"), 0.1
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.total.assign_add(pydl.mean((y_pred > self.bound).astype("float32")))
+
+    def result(self) -> Any:
+        return self.total
+
+
+def test_metrics_whose_attributes_change() -> None:
+    x, y = data()
+
+    def set_bound(model: Any, i: int) -> None:
+        model.metrics[1].bound = 0.1 + 0.1 * i
+
+    assert_same(
+        classifier,
+        lambda m: m.fit(x, y, epochs=6, verbose=0, callbacks=[Changing(epoch=set_bound)]),
+        metrics=lambda: [Above()],
+    )
 
 
 def test_metrics_that_count_in_python() -> None:

@@ -54,14 +54,63 @@ def test_optimizers(optimizer: Any) -> None:
     assert_same(classifier, one_hot_fit, optimizer=optimizer, loss="categorical_crossentropy")
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [lambda: optimizers.Adam(use_ema=True), lambda: optimizers.SGD(gradient_accumulation_steps=3)],
-)
-def test_optimizers_that_count_on_the_host(optimizer: Any) -> None:
+EVERY_SO_MANY_STEPS = [
+    lambda: optimizers.Adam(use_ema=True),
+    lambda: optimizers.Adam(use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=3),
+    lambda: optimizers.SGD(gradient_accumulation_steps=1),
+    lambda: optimizers.SGD(0.1, momentum=0.5, gradient_accumulation_steps=3, clipnorm=0.1),
+    lambda: optimizers.RMSprop(
+        gradient_accumulation_steps=2, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2
+    ),
+    lambda: optimizers.SGD(
+        optimizers.schedules.ExponentialDecay(0.01, 2, 0.5), gradient_accumulation_steps=3
+    ),
+]
+
+
+@pytest.mark.parametrize("optimizer", EVERY_SO_MANY_STEPS)
+def test_what_happens_every_so_many_steps(optimizer: Any) -> None:
+    loss = "categorical_crossentropy"
+    model = assert_same(classifier, one_hot_fit, optimizer=optimizer, loss=loss)
+    x, y = data()
+    assert model.plan(x, np.eye(5, dtype=np.float32)[y]).launches
+
+
+@pytest.mark.parametrize("optimizer", EVERY_SO_MANY_STEPS[:5])
+def test_what_happens_every_so_many_batches(optimizer: Any) -> None:
+    x, y = data()
     assert_same(
-        classifier, one_hot_fit, records=False, optimizer=optimizer, loss="categorical_crossentropy"
+        lambda: classifier(layers.Dense(6, kernel_constraint="max_norm")),
+        lambda m: [m.train_on_batch(x[i : i + 9], y[i : i + 9]) for i in range(0, 90, 9)],
+        optimizer=optimizer,
     )
+
+
+def test_a_constraint_on_the_host_waits_until_it_is_due() -> None:
+    class OnHostToo(pydl.constraints.Constraint):
+        def __call__(self, w: Any) -> Any:
+            return np.clip(w.numpy(), -0.1, 0.1)
+
+    assert_same(
+        lambda: classifier(layers.Dense(6, kernel_constraint=OnHostToo())),
+        one_hot_fit,
+        records=False,
+        optimizer=lambda: optimizers.SGD(0.1, gradient_accumulation_steps=4),
+        loss="categorical_crossentropy",
+    )
+
+
+def test_every_n_steps_in_a_plan() -> None:
+    x, y = data()
+    model = classifier()
+    model.compile(optimizers.SGD(gradient_accumulation_steps=4), "sparse_categorical_crossentropy")
+    plan = model.plan(x, y, batch_size=16)
+    names = [launch.name for launch in plan.launches]
+    assert names.index("every 4 steps") < len(names) - names[::-1].index("update by sgd") - 1
+    lines: list[str] = []
+    plan.summary(lines.append)
+    plan.profile(2, lines.append)
+    assert all("every 4 steps" in text for text in lines)
 
 
 @pytest.mark.parametrize(
@@ -73,19 +122,40 @@ def test_losses(loss: str) -> None:
     assert_same(classifier, one_hot_fit, loss=loss, metrics=["mae", "categorical_accuracy"])
 
 
+class MeanOfLargest(metrics.Metric):
+    """A metric of the user, in Variables and kernels alone."""
+
+    def __init__(self) -> None:
+        super().__init__("mean_of_largest")
+        self.total = self.add_weight(name="total")
+        self.rows = self.add_weight(name="rows")
+        self.factor = 1.0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.total.assign_add(pydl.sum(pydl.max(y_pred, axis=-1)) * self.factor)
+        self.rows.assign_add(float(len(y_true)))
+
+    def result(self) -> Any:
+        return self.total / self.rows
+
+
 @pytest.mark.parametrize(
-    "metric",
+    ("metric", "on_host"),
     [
-        lambda: ["sparse_top_k_categorical_accuracy"],
-        lambda: [metrics.SparseCategoricalCrossentropy(), "accuracy"],
-        lambda: [lambda t, p: pydl.max(p, axis=-1)],
+        (lambda: ["sparse_top_k_categorical_accuracy"], True),
+        (lambda: [metrics.SparseCategoricalCrossentropy(), "accuracy"], False),
+        (lambda: [lambda t, p: pydl.max(p, axis=-1)], False),
+        (lambda: [lambda t, p: np.max(p.numpy(), axis=-1)], True),
+        (lambda: [MeanOfLargest(), "accuracy"], False),
     ],
 )
-def test_metrics_on_the_host_or_in_the_plan(metric: Any) -> None:
+def test_metrics_on_the_host_or_in_the_plan(metric: Any, on_host: bool) -> None:
     x, y = data()
-    assert_same(
+    model = assert_same(
         classifier, lambda m: m.fit(x, y, epochs=4, batch_size=16, verbose=0), metrics=metric
     )
+    assert model._compiled is not None
+    assert model._compiled.metrics_on_host == on_host
 
 
 def test_regularizers_constraints_and_activity() -> None:
@@ -164,7 +234,8 @@ def test_subclasses() -> None:
     assert_same(TwoInputs, lambda m: m.fit([x, x[:, :3]], y, epochs=5, batch_size=16, verbose=0))
 
 
-def test_models_are_given_back() -> None:
+@pytest.mark.parametrize("collected", [True, False])
+def test_models_are_given_back(collected: bool) -> None:
     x, y = data()
     alive = []
     for _ in range(3):
@@ -172,8 +243,12 @@ def test_models_are_given_back() -> None:
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         model.fit(x, y, epochs=3, verbose=0)
         model.predict(x[:4], verbose=0)
-        alive.append(weakref.ref(model))
+        model.evaluate(x, y, verbose=0)
+        model.train_on_batch(x, y)
+        alive += [weakref.ref(model), *map(weakref.ref, model.layers)]
         del model
+        if not collected:  # no cycle waits for the collector
+            assert not any(ref() for ref in alive)
     gc.collect()
     assert not any(ref() for ref in alive)
 

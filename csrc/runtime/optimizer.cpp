@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "runtime/dispatch.h"
 #include "runtime/launch.h"
@@ -28,6 +29,9 @@ void begin_step(const void* args, ptrdiff_t, ptrdiff_t) {
   double* c = s.numbers.coefficients;
   s.numbers.decay = lr * s.weight_decay;
   s.numbers.clip = s.clipvalue;
+  s.average.coefficients[0] = t > 1 ? 1 - s.ema_momentum : 1;
+  s.average.decay = 0;
+  s.average.clip = std::numeric_limits<double>::infinity();
   const auto set = [c](auto... values) {
     const double list[] = {values...};
     std::copy(std::begin(list), std::end(list), c);
@@ -63,7 +67,7 @@ void begin_step(const void* args, ptrdiff_t, ptrdiff_t) {
     case Rule::kLion:
       return set(lr, b1, 1 - b1, b2, 1 - b2);
     case Rule::kAverage:
-      return set(1 - b1);
+      return;  // has numbers of its own
   }
 }
 
@@ -142,10 +146,10 @@ void optimizer_step(Rule rule, NormClip clip, const std::vector<Update>& updates
   if (by_norm) norm_scales(updates, clip == NormClip::kGlobal, state, partials.get(), scales.get());
 
   for_each_launch(updates, [&](size_t first, size_t last) {
-    UpdateArgs args;
+    UpdateArgs args, averages{&state->average, 0, {}};
     args.numbers = &state->numbers;
     args.count = int(last - first);
-    ptrdiff_t end = 0;
+    ptrdiff_t end = 0, average_end = 0;
     for (size_t i = first; i < last; ++i) {
       const Update& u = updates[i];
       UpdateTensor& t = args.tensors[i - first];
@@ -155,9 +159,14 @@ void optimizer_step(Rule rule, NormClip clip, const std::vector<Update>& updates
       t.gradient_scale = !by_norm ? nullptr : scales.get() + (clip == NormClip::kEach ? i : 0);
       t.end = end += u.size;
       t.decays = u.decays;
+      if (u.average)
+        averages.tensors[averages.count++] = {
+            u.average, u.weight, {}, nullptr, average_end += u.size, false};
     }
+    const auto& update = kernels().optimizer.update;
     const int type = float_index(updates[first].dtype);
-    launch(kernels().optimizer.update[int(rule)][type], args, end, kUpdateGrain);
+    launch(update[int(rule)][type], args, end, kUpdateGrain);
+    launch(update[int(Rule::kAverage)][type], averages, average_end, kUpdateGrain);
   });
 }
 

@@ -24,15 +24,17 @@ struct OptimizerState {
   double momentum;  // of RMSprop
   double epsilon;
   double momentum_product;  // product of Nadam's momenta so far
+  double ema_momentum;      // of the weights' moving averages
   StepNumbers numbers;      // derived, see kernels/optimizer.h
+  StepNumbers average;      // derived, of the moving averages
 };
 
-constexpr const char* kOptimizerFields[] = {"learning_rate",   "learning_rate_decay",
-                                            "iterations",      "weight_decay",
-                                            "clipvalue",       "clipnorm",
-                                            "beta_1",          "beta_2",
-                                            "momentum",        "epsilon",
-                                            "momentum_product"};
+constexpr const char* kOptimizerFields[] = {"learning_rate",    "learning_rate_decay",
+                                            "iterations",       "weight_decay",
+                                            "clipvalue",        "clipnorm",
+                                            "beta_1",           "beta_2",
+                                            "momentum",         "epsilon",
+                                            "momentum_product", "ema_momentum"};
 
 enum class NormClip : uint8_t { kNone, kEach, kGlobal };
 
@@ -42,11 +44,13 @@ struct Update {
   void* weight;
   const void* gradient;
   void* slots[kMaxSlots];
+  void* average;  // moving average of the weight; null: none
   bool decays;
 };
 
 // g *= clipnorm / max(norm, clipnorm) as asked, g clipped to +-clipvalue, w -= lr weight_decay w,
-// then the rule; gradients are left as they are. Counts the step in state->iterations.
+// then the rule, then the moving average, which is the weight after the first step; gradients are
+// left as they are. Counts the step in state->iterations.
 void optimizer_step(Rule rule, NormClip clip, const std::vector<Update>& updates,
                     OptimizerState* state);
 

@@ -12,15 +12,23 @@
 
 namespace pydl {
 
+// Where every so many steps: due when *counter is a multiple of `every`.
+struct EveryArgs {
+  const int64_t* counter;
+  int64_t every;
+  bool due() const { return *counter % every == 0; }
+};
+
 // Throws where what `args` describes does not hold; see `check` in runtime/launch.h.
 using CheckFn = void (*)(const void* args);
 
 // One launch of a plan.
 struct RecordedLaunch {
-  RangeFn fn;  // null: a check
+  RangeFn fn;  // null: a check, or the begin of what happens every so many steps
   const void* args;
   const char* type;
   ptrdiff_t items, grain;
+  const EveryArgs* every;  // of the latter, else null
 };
 
 // While it records, every launch of its thread is appended to it as well as run, and temporaries
@@ -40,6 +48,10 @@ class Plan {
               ptrdiff_t grain);
   void append(CheckFn fn, const void* args, size_t bytes, const char* type);
 
+  // What is appended between the two runs only in steps in which `every` is due. They may nest.
+  void begin_every(const EveryArgs& every);
+  void end_every();
+
   // Repeats everything `steps` times, or until `seconds` are over; the number of steps done.
   ptrdiff_t run(ptrdiff_t steps, double seconds) const;
 
@@ -57,22 +69,31 @@ class Plan {
 
  private:
   struct Head {
-    RangeFn fn;  // null: a check
-    CheckFn check;
+    RangeFn fn;     // null: a check
+    CheckFn check;  // null too: EveryArgs follow
     const char* type;
     ptrdiff_t items, grain;
-    size_t bytes;  // with the arguments that follow
+    size_t bytes;    // with the arguments that follow
+    size_t skipped;  // behind them, where EveryArgs are not due
   };
   void append(const Head& head, const void* args, size_t bytes);
-  void run_one(const std::byte* at) const;
+  const std::byte* run_one(const std::byte* at) const;  // what comes next
   static RecordedLaunch launch_at(const std::byte* at);
 
   std::shared_ptr<Pool> pool_;
-  std::vector<size_t> starts_;
+  std::vector<size_t> starts_, open_;  // of all; of what begin_every began
   std::vector<std::byte> code_;
 };
 
 // The plan that this thread records, or null.
 Plan* recording_plan();
+
+// Runs what follows, up to `end_every`, only where `every` is due; a plan that records notes it
+// down in either case. False, and no `end_every`: there is nothing to do.
+bool begin_every(const EveryArgs& every);
+void end_every();
+
+// Whether launches are noted down but not run, since they are not due.
+bool launches_muted();
 
 }  // namespace pydl

@@ -155,6 +155,10 @@ std::vector<LaunchText> describe(const Plan& plan) {
     LaunchText& text = found.emplace_back();
     text.items = launch.items;
     text.chunks = (launch.items + launch.grain - 1) / launch.grain;
+    if (launch.every) {
+      text.name = "every " + std::to_string(launch.every->every) + " steps";
+      return;
+    }
     if (!launch.fn) {
       text.name = "check " + short_type(launch.type);
       return;

@@ -154,6 +154,7 @@ class MetricByShape(Metric):
     """
 
     in_plans = True
+    _unrecorded = Metric._unrecorded | {"metric"}  # the first batch settles it
 
     def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
         super().__init__(name, dtype)

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pydl import _core, initializers, losses
+from pydl import _core, initializers, losses, ops
+from pydl import config as settings
 from pydl.autograd import no_grad
 from pydl.losses.base import fit_weights
 from pydl.losses.functions import as_samples, as_tensor
@@ -38,13 +39,24 @@ class Metric(Configurable):
     3.0
     """
 
-    _recorded = False  # the state of a metric is public and changes all the time
-    in_plans = False  # `update_state` is made of launches alone, and keeps nothing in Python
+    _unrecorded = frozenset({"_in_plan"})
+    _in_plan = False  # a plan has recorded an update
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name: str = name or snake_case(type(self).__name__)
         self.dtype = dtype
         self._variables: list[tuple[Variable, np.ndarray]] = []  # with the initial values
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._in_plan or _core.recording_plan():
+            if hasattr(self, name) and name not in self._unrecorded:
+                settings.changed()
+        object.__setattr__(self, name, value)
+
+    @property
+    def in_plans(self) -> bool:
+        """Whether recorded steps may update it; of the user's own code that is tried."""
+        return not type(self).update_state.__module__.startswith("pydl.")
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch: `update_state(y_true, y_pred, sample_weight=None)`."""
@@ -176,11 +188,7 @@ class _Average(Metric):
         """sum(w) since the last reset."""
         return float(self._state[1])
 
-    @property
-    def in_plans(self) -> bool:  # type: ignore[override]
-        """Whether a recorded step may update it: the code is pydl's own."""
-        functions = type(self).update_state, getattr(self, "fn", type(self).update_state)
-        return all(getattr(f, "__module__", "").startswith("pydl.") for f in functions)
+    in_plans = True
 
     def _add(self, values: Any, sample_weight: Any, factor: float = 1.0) -> None:
         """Add values to the mean; `factor` multiplies all weights."""
@@ -191,7 +199,10 @@ class _Average(Metric):
             weights = np.broadcast_to(fitting.data, tensor.shape)
         _core.add_to_mean(tensor.data, weights, factor, self._state)
 
-    def result(self) -> float:
+    def result(self) -> Any:
+        if _core.recording_plan():
+            total, count = wrap(self._state[0:1]).reshape(()), wrap(self._state[1:2]).reshape(())
+            return ops.where(count != 0, total / count, 0.0)
         total, count = self._state
         return float(total / count) if count else 0.0
 

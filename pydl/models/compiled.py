@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydl import losses, metrics, ops
+from pydl import _core, losses, metrics, ops
 from pydl.losses import Loss
 from pydl.losses.base import fit_weights
 from pydl.metrics import Mean, Metric
@@ -122,6 +122,9 @@ class OutputMetrics:
 
     def update(self, y_true: Any, y_pred: Tensor, sample_weight: Any, mask: Any = None) -> None:
         """Add a batch to all metrics; entries that a mask leaves out have the weight 0."""
+        if _core.recording_plan():
+            for metric in self.all:
+                metric._in_plan = True
         if mask is None:
             for metric in self.plain:
                 metric.update_state(y_true, y_pred)
@@ -217,6 +220,8 @@ class Compiled:
     def leave_metrics_out(self) -> None:
         """Let the metrics follow recorded steps from now on."""
         self._metrics_on_host = True
+        for metric in self.metric_objects():
+            metric._in_plan = False
 
     def metric_objects(self) -> list[Metric]:
         """Return the metrics of all outputs."""
@@ -287,6 +292,8 @@ def as_number(value: Any) -> Any:
     if isinstance(value, float):
         return value
     if isinstance(value, Tensor):
+        if _core.recording_plan():  # a later step has another value
+            return value
         value = value.numpy()
     if getattr(value, "size", 1) == 1 and not isinstance(value, (str, Mapping)):
         return float(value)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydl import config
+from pydl.autograd import no_grad
 from pydl.function import Function, Plan
 from pydl.models.compiled import Compiled
 from pydl.models.data import holds_sparse
 from pydl.models.sources import ArraySource
+from pydl.models.steps import Steps
 from pydl.optimizers import Optimizer
+from pydl.tensor import Tensor, wrap
 
 # How long one call of C++ may take before Python looks at signals and draws the progress bar.
 SLICE = 0.05  # seconds
@@ -22,12 +27,10 @@ class StepPlan:
     """One kind of step (a phase, a number of rows): eager, then recorded, then repeated.
 
     Args:
-        step: Does one step, made of launches alone.
         warm: Whether such a step has run before, so that all variables exist.
     """
 
-    def __init__(self, step: Callable[[], Any], warm: bool) -> None:
-        self.step = step
+    def __init__(self, warm: bool) -> None:
         self.warm = warm
         self.failure = ""
         self.where = ""
@@ -35,10 +38,11 @@ class StepPlan:
         self.outputs: Any = None  # of the last step
         self._made_for: Any = None
 
-    def run(self, steps: int, made_for: Any) -> int:
+    def run(self, step: Callable[[], Any], steps: int, made_for: Any) -> int:
         """Do at least one of `steps` steps and return how many were done.
 
-        `made_for` is what the plan depends on: where it has changed, the step is recorded anew.
+        `step` does one, made of launches alone. `made_for` is what the plan depends on: where it
+        has changed, the step is recorded anew.
         """
         if made_for != self._made_for:  # the next step may make variables again
             self.warm = self.warm and self._made_for is None
@@ -49,9 +53,9 @@ class StepPlan:
             return done
         if self.failure or not self.warm:
             self.warm = True
-            self.outputs = self.step()
+            self.outputs = step()
             return 1
-        plan = Plan(self.step)
+        plan = Plan(step)
         self.outputs = plan.outputs
         self.failure, self.where = plan.failure, plan.where
         self.plan = None if plan.failure else plan
@@ -73,9 +77,12 @@ class EpochPlans:
     def __init__(self, model: Any, compiled: Compiled, phase: str, source: ArraySource) -> None:
         self.compiled = compiled
         self.phase = phase
-        self.source = source
+        self._source = weakref.ref(source)  # which keeps these plans
+        self.logs: Mapping[str, Any] | None = None  # of a train_step or test_step of the user
         self._plans: dict[int, StepPlan] = {}  # by number of rows
         self._model = weakref.ref(model)
+        self._own = own_step(model, phase)
+        self._again = not_recorded if self._own else without_metrics
 
     def run(self, optimizer: Optimizer, rows: int, steps: int) -> int:
         """Do at least one of `steps` steps of `rows` rows each, and return how many were done."""
@@ -83,16 +90,19 @@ class EpochPlans:
         if plan is None:
             warm = self.phase in self.compiled.warm
             self.compiled.warm.add(self.phase)
-            plan = self._plans[rows] = StepPlan(lambda: self._step(rows), warm)
-        made_for = (config.version(), optimizer.structure, self._on_host)
+            plan = self._plans[rows] = StepPlan(warm)
+        made_for = config.version(), self._on_host
         with optimizer.driven() as before_step:
             if optimizer.scheduled:
                 before_step()
                 steps = 1
-            done = plan.run(1 if self._on_host else steps, made_for)
-        if self._on_host and plan.outputs is not None:
+            step = functools.partial(self._step, rows)
+            done = plan.run(step, 1 if self._on_host else steps, made_for)
+        if self._own:
+            self.logs = plan.outputs
+        elif self._on_host and plan.outputs is not None:
             self._model()._update_metrics(self.compiled, *plan.outputs)  # type: ignore[union-attr]
-        if plan.failure and without_metrics(self._model(), plan.failure, plan.where):
+        if plan.failure and self._again(self._model(), plan.failure, plan.where):
             plan.failure = ""
         return done
 
@@ -101,10 +111,41 @@ class EpochPlans:
         return self.compiled.metrics_on_host
 
     def _step(self, rows: int) -> Any:
-        model: Any = self._model()
-        batch = self.source.next_batch(rows)
-        step = model._train_batch if self.phase == "train" else model._test_batch
+        source: Any = self._source()
+        batch = source.next_batch(rows)
+        return one_step(self._model(), self.phase, self._own, batch, rows)
+
+
+def own_step(model: Any, phase: str) -> bool:
+    """Tell whether a subclass has a train_step or test_step of its own."""
+    name = f"{phase}_step"
+    return getattr(type(model), name) is not getattr(Steps, name)
+
+
+def one_step(model: Any, phase: str, own: bool, batch: Any, rows: int) -> Any:
+    """Do one step; the logs where it is the user's own, else what the metrics on the host need."""
+    if not own:
+        step = model._train_batch if phase == "train" else model._test_batch
         return step(*batch, rows, to_record=True)
+    step = getattr(model, f"{phase}_step")
+    with no_grad() if phase == "test" else contextlib.nullcontext():
+        logs = step(pack_x_y_sample_weight(*batch))
+    model._forget_losses(model._layers_inside())
+    if not isinstance(logs, Mapping):
+        return logs
+    return {name: _value(entry) for name, entry in logs.items()}
+
+
+def _value(entry: Any) -> Any:
+    """Return an entry of the logs without the graph of its gradients."""
+    return wrap(entry.data) if isinstance(entry, Tensor) else entry
+
+
+def pack_x_y_sample_weight(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+    """Return (x,), (x, y) or (x, y, weight)."""
+    if weight is not None:
+        return x, y, weight
+    return (x,) if y is None else (x, y)
 
 
 def without_metrics(model: Any, reason: str, where: str) -> bool:
@@ -117,6 +158,12 @@ def without_metrics(model: Any, reason: str, where: str) -> bool:
     if compiled.keys and not compiled.metrics_on_host:
         compiled.leave_metrics_out()
         return True
+    return not_recorded(model, reason, where)
+
+
+def not_recorded(model: Any, reason: str, where: str) -> bool:
+    """Warn once that steps are eager; False: no use to try again."""
+    compiled = model._compiled
     if not compiled.warned:
         compiled.warned = True
         at = f" at {where}" if where else ""
@@ -133,38 +180,38 @@ class BatchStep:
     Args:
         model: The model.
         phase: "train" or "test".
-        step: The function (model, x, y, weight, rows, ...) that does one step and returns the logs,
-            or the arguments of the metrics where these follow on the host, or None.
     """
 
-    def __init__(self, model: Any, phase: str, step: Callable[..., Any]) -> None:
+    def __init__(self, model: Any, phase: str) -> None:
         self._model = weak = weakref.ref(model)
+        self._own = own = own_step(model, phase)
+        again = not_recorded if own else without_metrics
 
-        def failed(reason: str, where: str) -> bool:
-            return without_metrics(weak(), reason, where)
+        def step(model: Any, x: Any, y: Any, weight: Any, rows: int, on_host: bool) -> Any:
+            return one_step(model, phase, own, (x, y, weight), rows)
 
-        self._function = step_function(model, phase, step, failed)
+        self._function = step_function(
+            model, phase, step, lambda reason, where: again(weak(), reason, where)
+        )
         self._built_for: Any = None
 
     def __call__(self, x: Any, y: Any, weight: Any, rows: int) -> Any:
         """Do the step; the logs, or None where they are those of the model."""
         model: Any = self._model()
         compiled, optimizer = model._compiled, model.optimizer
-        built_for = compiled, optimizer, optimizer.structure
-        if built_for != self._built_for:
-            if compiled.trained:
+        if (compiled, optimizer, config.version()) != self._built_for:
+            if compiled.trained and not self._own:
                 optimizer.build(compiled.trained)
-            self._built_for = built_for = compiled, optimizer, optimizer.structure
+            self._built_for = compiled, optimizer, config.version()
         run_step = self._function.function if holds_sparse(x) else self._function
         on_host = compiled.metrics_on_host
-        made_for = *built_for[2], on_host
         if optimizer.scheduled:
             with optimizer.driven() as before_step:
                 before_step()
-                outputs = run_step(x, y, weight, rows, *made_for)
+                outputs = run_step(x, y, weight, rows, on_host)
         else:
-            outputs = run_step(x, y, weight, rows, *made_for)
-        if outputs is None or isinstance(outputs, Mapping):
+            outputs = run_step(x, y, weight, rows, on_host)
+        if outputs is None or self._own:
             return outputs
         model._update_metrics(compiled, *outputs)
         return None
@@ -175,16 +222,8 @@ def step_on_arrays(model: Any, phase: str) -> BatchStep:
     kept = _kept.setdefault(model, {})
     found = kept.get(phase)
     if found is None:
-        found = kept[phase] = BatchStep(model, phase, _train if phase == "train" else _test)
+        found = kept[phase] = BatchStep(model, phase)
     return found
-
-
-def _train(model: Any, x: Any, y: Any, weight: Any, rows: int, *made_for: Any) -> Any:
-    return model._train_batch(x, y, weight, rows, to_record=True)
-
-
-def _test(model: Any, x: Any, y: Any, weight: Any, rows: int, *made_for: Any) -> Any:
-    return model._test_batch(x, y, weight, rows, to_record=True)
 
 
 _kept: weakref.WeakKeyDictionary[Any, dict[str, BatchStep]] = weakref.WeakKeyDictionary()

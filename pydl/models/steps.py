@@ -64,8 +64,9 @@ class Steps(Layer):
             weighted_metrics: Metrics that take the sample weights into account.
             run_eagerly: Run every step in Python. By default `fit`, `evaluate` and `predict` record
                 a step and repeat it as one call of C++, with the same bits; see `pydl.function`.
-                Python code in layers and losses then runs in two steps only: what it counts in
-                lists, globals or closures needs this argument. Changed attributes are noticed.
+                Python code in layers, losses, metrics and a `train_step` of one's own then runs in
+                two steps only: what it counts in lists, globals or closures needs this argument.
+                Changed attributes are noticed.
             steps_per_execution, jit_compile: Accepted; they do not change results.
 
         Raises:

@@ -20,7 +20,14 @@ from pydl.layers.base import Layer
 from pydl.models import data, sources
 from pydl.models.compiled import as_number
 from pydl.models.data import as_arrays
-from pydl.models.plans import EpochPlans, step_function, step_on_arrays
+from pydl.models.plans import (
+    EpochPlans,
+    one_step,
+    own_step,
+    pack_x_y_sample_weight,
+    step_function,
+    step_on_arrays,
+)
 from pydl.models.sources import ArraySource, Source
 from pydl.models.steps import Steps, row_count
 from pydl.tensor import Tensor
@@ -37,18 +44,17 @@ class Trainer(Steps):
 
     def _step(self, phase: str) -> Callable[..., Any]:
         """Return the function (x, y, weight, rows) -> logs or None that does one step."""
-        default = getattr(Trainer, f"{phase}_step")
-        if getattr(type(self), f"{phase}_step") is default:
-            if self._records(phase):
-                return step_on_arrays(self, phase)
+        if self._records():
+            return step_on_arrays(self, phase)
+        if not own_step(self, phase):
             return self._train_batch if phase == "train" else self._test_batch
         step = getattr(self, f"{phase}_step")
 
         def run(x: Any, y: Any, weight: Any, rows: int) -> Any:
             if phase == "train":
-                return step(_pack(x, y, weight))
+                return step(pack_x_y_sample_weight(x, y, weight))
             with no_grad():
-                return step(_pack(x, y, weight))
+                return step(pack_x_y_sample_weight(x, y, weight))
 
         return run
 
@@ -66,7 +72,7 @@ class Trainer(Steps):
         Returns:
             The values to show, or None where there was no batch.
         """
-        if self._records(phase) and isinstance(source, ArraySource):
+        if self._records() and isinstance(source, ArraySource):
             return self._run_plans(source, epoch, phase, callbacks, bar, done)
         step = self._step(phase)
         begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
@@ -87,11 +93,9 @@ class Trainer(Steps):
         source.epoch_end()
         return self._logs(logs) if done else None
 
-    def _records(self, phase: str) -> bool:
-        """Tell whether steps of a phase may be recorded."""
-        compiled = self._compiled
-        plain = getattr(type(self), f"{phase}_step") is getattr(Trainer, f"{phase}_step")
-        return plain and compiled is not None and not compiled.run_eagerly
+    def _records(self) -> bool:
+        """Tell whether steps may be recorded."""
+        return self._compiled is not None and not self._compiled.run_eagerly
 
     def _run_plans(
         self,
@@ -109,7 +113,7 @@ class Trainer(Steps):
             plans = source.plans = EpochPlans(self, compiled, phase, source)
         begin, end = f"on_{phase}_batch_begin", f"on_{phase}_batch_end"
         hears_begin, hears_end = callbacks.listens(begin), callbacks.listens(end)
-        if phase == "train" and compiled.trained:
+        if phase == "train" and compiled.trained and not own_step(self, phase):
             self.optimizer.build(compiled.trained)
         source.start(epoch, done)
         total = source.steps or 0
@@ -123,11 +127,11 @@ class Trainer(Steps):
             )
             if hears_end:
                 again = functools.partial(source.again, done - 1)
-                callbacks.batch(end, done - 1, self.get_metrics_result(), again)
-            bar.tick(done)
+                callbacks.batch(end, done - 1, self._logs(plans.logs), again)
+            bar.tick(done, plans.logs)
         source.warn_if_short()
         source.epoch_end()
-        return self.get_metrics_result()
+        return self._logs(plans.logs)
 
     def _logs(self, logs: Any) -> dict[str, Any]:
         """Return what a step returned as numbers; the metrics' values for None."""
@@ -441,7 +445,7 @@ class Trainer(Steps):
         """
         self._need_training("plan")
         source = sources.make_source("plan", x, y, sample_weight, batch_size)
-        if not isinstance(source, ArraySource) or not self._records("train"):
+        if not isinstance(source, ArraySource) or not self._records():
             raise RuntimeError("plan: needs arrays, and a model that fit may record")
         self._build_for(source)
         compiled = self._need_compiled("plan")
@@ -449,11 +453,19 @@ class Trainer(Steps):
         self.optimizer.build(compiled.trained or [])
         rows = source.rows_of(0)
 
+        own = own_step(self, "train")
+
         def step() -> Any:
-            return self._train_batch(*source.next_batch(rows), rows)
+            batch = source.next_batch(rows)
+            if own:
+                return one_step(self, "train", own, batch, rows)
+            return self._train_batch(*batch, rows)
 
         source.start(0)
-        plan = Plan(step, lambda: source.start(0), restorable=True)
+        with self.optimizer.driven() as before_step:
+            if self.optimizer.scheduled:
+                before_step()
+            plan = Plan(step, lambda: source.start(0), restorable=True)
         plan.restore()
         if plan.failure:
             at = f" at {plan.where}" if plan.where else ""
@@ -514,13 +526,6 @@ def _predict(model: Trainer, batch: Any) -> Any:
     outputs = model(batch, training=False)
     model._forget_losses(model._layers_inside())
     return outputs
-
-
-def _pack(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
-    """Return (x,), (x, y) or (x, y, weight)."""
-    if weight is not None:
-        return x, y, weight
-    return (x,) if y is None else (x, y)
 
 
 def _values(logs: dict[str, Any]) -> Any:

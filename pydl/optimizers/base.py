@@ -7,6 +7,7 @@ buffer that the kernel reads at each step, so changing one takes effect at the n
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from pydl import _core, autograd
+from pydl import _core, autograd, config
 from pydl.optimizers.schedules import LearningRateSchedule
 from pydl.optimizers.settings import Numbers, Setting, number
 from pydl.registry import Configurable, Registry, did_you_mean, init_arguments, serialize
@@ -22,6 +23,8 @@ from pydl.tensor import Tensor, Variable, host_read
 
 # Values of `clip` in the kernel's interface.
 _NO_NORM, _NORM_OF_EACH, _NORM_OF_ALL = 0, 1, 2
+_STRUCTURE = ("use_ema", "ema_overwrite_frequency", "gradient_accumulation_steps")
+_SGD = _core.optimizer_rules["sgd"][0], _NO_NORM  # the rule and clipping that adds gradients up
 
 
 class _Group(NamedTuple):
@@ -30,6 +33,7 @@ class _Group(NamedTuple):
     variables: list[Variable]
     rule: int
     slots: list[np.ndarray]
+    averages: list[np.ndarray]
     decays: list[bool] | None
     constrained: list[Variable]
 
@@ -70,6 +74,7 @@ class Optimizer(Configurable):
     """
 
     _recorded = False  # its numbers lie in the buffer
+    _built_rule: str | None = None  # that there are slots for
     slot_names: ClassVar[dict[str, tuple[str, ...]]] = {}  # of each rule that the class may use
 
     weight_decay = Setting("weight_decay", none=0.0)
@@ -118,9 +123,7 @@ class Optimizer(Configurable):
                 self._norm_clip = kind
                 self._clip_bound = bound
         self.use_ema = bool(use_ema)
-        self.ema_momentum = number(self, "ema_momentum", ema_momentum)
-        if not 0 <= self.ema_momentum <= 1:
-            raise ValueError(f"{who}: ema_momentum must be in [0, 1], got {ema_momentum}")
+        self.ema_momentum = ema_momentum
         self.ema_overwrite_frequency = self._count(
             "ema_overwrite_frequency", ema_overwrite_frequency
         )
@@ -132,15 +135,13 @@ class Optimizer(Configurable):
         self._averages: dict[int, Variable] = {}
         self._sums: dict[int, Variable] = {}  # accumulated gradients
         self._share = Numbers(learning_rate=-1 / (self.gradient_accumulation_steps or 1))
-        self._average_numbers = Numbers()
+        self._call_count = self._share.variable("iterations", "int64")
         self._driven = False  # the training loop reads the schedule, before each step
-        self._calls = 0  # since the last update, while gradients are accumulated
         self._no_decay: dict[int, Variable] = {}
         self._no_decay_names: list[str] = []
-        self._built_rule: str | None = None
-        self._layout = 0  # grows when slots or groups are made anew
 
     decay = Setting("learning_rate_decay")
+    ema_momentum = Setting("ema_momentum", 0, 1)
     _clip_bound = Setting("clipnorm")
 
     def _count(self, name: str, value: int | None) -> int | None:
@@ -199,11 +200,6 @@ class Optimizer(Configurable):
     @iterations.setter
     def iterations(self, value: Any) -> None:
         self._iterations.assign(value)
-
-    @property
-    def structure(self) -> tuple[str, int, int]:
-        """What a recorded update depends on, besides the numbers in the buffer."""
-        return self.rule, self._norm_clip, self._layout
 
     @property
     def clipnorm(self) -> float | None:
@@ -275,11 +271,44 @@ class Optimizer(Configurable):
 
     def _next_rate(self) -> None:
         """Put the rate of the next step into the buffer."""
+        if not self._updates_next():
+            return
         self._driven = False
         try:
             self._read_schedule()
         finally:
             self._driven = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _STRUCTURE:
+            self._structure_changed()
+
+    def setting_changed(self) -> None:
+        """Note that a number or flag was set, which may change the rule."""
+        self._groups.clear()
+        if self._built_rule is not None and self._built_rule != self.rule:
+            self._structure_changed()
+
+    def _structure_changed(self) -> None:
+        """Note a change of what recorded updates depend on, besides the numbers in the buffer."""
+        if self._built_rule is not None:
+            self._groups.clear()
+            config.changed()
+
+    def _updates_next(self) -> bool:
+        """Tell whether the next call updates the weights."""
+        every = self.gradient_accumulation_steps
+        return every is None or self._calls + 1 == every
+
+    @property
+    def _calls(self) -> int:
+        """Calls since the last update, while gradients are accumulated."""
+        return int(self._call_count.data) % (self.gradient_accumulation_steps or 1)
+
+    @_calls.setter
+    def _calls(self, calls: int) -> None:
+        self._call_count.assign(calls)
 
     # Updating
 
@@ -289,8 +318,7 @@ class Optimizer(Configurable):
         if rule != self._built_rule:  # a setting has changed the kind of update: start afresh
             self._slots.clear()
             self._variables.clear()
-            self._groups.clear()
-            self._layout += 1
+            self._structure_changed()
             self._built_rule = rule
         for variable in variables:
             key = id(variable)
@@ -340,7 +368,7 @@ class Optimizer(Configurable):
         if not len(variables):
             raise ValueError(f"{type(self).__name__}: there are no variables to update")
         accumulates = self.gradient_accumulation_steps is not None
-        if not accumulates or self._calls + 1 == self.gradient_accumulation_steps:
+        if self._updates_next():
             self._read_schedule()
         arrays = [g.data for g in grads if isinstance(g, Tensor)]
         if len(arrays) == len(grads) and not accumulates:
@@ -384,16 +412,17 @@ class Optimizer(Configurable):
         if self.gradient_accumulation_steps is None:
             self._update(variables, gradients)
             return
-        host_read("gradient accumulation")
         self._group(variables)
-        sums = [self._sums[id(v)].data for v in variables]
-        _run("sgd", sums, gradients, self._share)
-        self._calls += 1
-        if self._calls == self.gradient_accumulation_steps:
-            self._calls = 0
-            self._update(variables, sums)
+        sums = [self._sums[id(v)] for v in variables]
+        arrays = [total.data for total in sums]
+        _core.optimizer_step(*_SGD, arrays, gradients, [], None, self._share.block)
+
+        def update() -> None:
+            self._update(variables, arrays)
             for total in sums:
-                total.fill(0)
+                total.assign(0.0)
+
+        _every(self.gradient_accumulation_steps, self._share, update)
 
     def _group(self, variables: Sequence[Variable]) -> _Group:
         """Return the group of some variables, with their slots made."""
@@ -408,6 +437,7 @@ class Optimizer(Configurable):
                 list(variables),
                 _core.optimizer_rules[self.rule][0],
                 [s.data for v in variables for s in self._slots[id(v)]],
+                [self._averages[id(v)].data for v in variables] if self.use_ema else [],
                 decays,
                 [v for v in variables if getattr(v, "constraint", None) is not None],
             )
@@ -429,27 +459,19 @@ class Optimizer(Configurable):
             group.slots,
             group.decays,
             self._numbers.block,
+            group.averages,
         )
 
     def _after_update(self, group: _Group) -> None:
-        """Note the change; move the averages; apply the constraints."""
+        """Note the change; let averages replace the weights; apply the constraints."""
         for v in group.variables:
             v.changed_in_place()
-        if self.use_ema:
-            self._average(group.variables)
+        if self.use_ema and self.ema_overwrite_frequency is not None:
+            replace = functools.partial(self.finalize_variable_values, group.variables)
+            _every(self.ema_overwrite_frequency, self._numbers, replace)
         for v in group.constrained:
             with autograd.no_grad():
                 v.assign(v.constraint(v))
-
-    def _average(self, variables: Sequence[Variable]) -> None:
-        """Move the averages towards the weights; they are the weights after the first step."""
-        host_read("use_ema")
-        step = int(self._iterations.data)
-        self._average_numbers["beta_1"] = self.ema_momentum if step > 1 else 0.0
-        averages = [self._averages[id(v)].data for v in variables]
-        _run("average", averages, [v.data for v in variables], self._average_numbers)
-        if self.ema_overwrite_frequency is not None and step % self.ema_overwrite_frequency == 0:
-            self.finalize_variable_values(variables)
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set the variables to their moving averages, if `use_ema`; `fit` does it at its end."""
@@ -480,8 +502,7 @@ class Optimizer(Configurable):
         """Leave variables out of weight decay, by identity or where a pattern is in the name."""
         self._no_decay.update((id(v), v) for v in var_list or ())
         self._no_decay_names.extend(var_names or ())
-        self._groups.clear()
-        self._layout += 1
+        self._structure_changed()
 
     def _decays(self, variable: Variable) -> bool:
         """Tell whether weight decay reaches a variable."""
@@ -500,11 +521,11 @@ class Optimizer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, with the present learning rate or its schedule."""
-        config = self._read_config(strict=False)
-        del config["lr"]
+        found = self._read_config(strict=False)
+        del found["lr"]
         if self._schedule is not None:
-            config["learning_rate"] = serialize(self._schedule)
-        return config
+            found["learning_rate"] = serialize(self._schedule)
+        return found
 
 
 def _restore(
@@ -526,12 +547,20 @@ def _restore(
     return optimizer
 
 
-def _run(
-    rule: str, weights: list[np.ndarray], gradients: list[np.ndarray], numbers: Numbers
-) -> None:
-    """Run one step of a rule without slots."""
-    index, _ = _core.optimizer_rules[rule]
-    _core.optimizer_step(index, _NO_NORM, weights, gradients, [], None, numbers.block)
+def _every(steps: int, numbers: Numbers, f: Callable[[], Any]) -> None:
+    """Call f where the number of steps done is a multiple of `steps`; recorded as just that."""
+    if not _core.begin_every(numbers.block, _core.optimizer_fields["iterations"], steps):
+        return
+    try:
+        f()
+    except _core.NotDue:  # it cannot be recorded, and must not run in this step
+        if _core.end_every():
+            raise
+    except BaseException:
+        _core.end_every()
+        raise
+    else:
+        _core.end_every()
 
 
 registry: Registry[Any] = Registry("optimizer", base=Optimizer)

@@ -80,7 +80,7 @@ class Setting:
                     f"[{self.low:g}, {self.high:g}{bracket}, got {value:g}"
                 )
         optimizer._numbers[self.field] = value
-        optimizer._groups.clear()
+        optimizer.setting_changed()
 
 
 class Flag:
@@ -94,7 +94,7 @@ class Flag:
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         setattr(optimizer, self.attribute, bool(value))
-        optimizer._groups.clear()
+        optimizer.setting_changed()
 
 
 def number(owner: Any, name: str, value: Any) -> float:
