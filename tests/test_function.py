@@ -408,6 +408,47 @@ def test_memory_is_given_back() -> None:
     assert _core.memory_stats()["in_use"] <= before
 
 
+def test_python_runs_in_the_first_two_calls_only() -> None:
+    calls: list[int] = []
+
+    def f(x: Any) -> Any:
+        calls.append(1)
+        return x + 1
+
+    function = pydl.function(f)
+    for i in range(5):
+        assert function(pydl.tensor([float(i)])).item() == i + 1
+    assert len(calls) == 2
+
+
+def test_settings_of_an_optimizer_that_change_its_rule() -> None:
+    def train(eagerly: bool) -> list[float]:
+        w, optimizer = pydl.Variable([1.0]), pydl.optimizers.SGD(0.1)
+
+        @pydl.function(run_eagerly=eagerly)
+        def step(x: Any) -> None:
+            with pydl.GradientTape() as tape:
+                loss = pydl.sum((w * x - 2.0) ** 2)
+            optimizer.apply(tape.gradient(loss, [w]), [w])
+
+        found = []
+        for i in range(20):
+            if i == 4:
+                optimizer.learning_rate = 0.05
+            if i == 8:
+                optimizer.momentum = 0.9
+            if i == 12:
+                optimizer.nesterov = True
+            if i == 16:
+                optimizer.use_ema, optimizer.ema_overwrite_frequency = True, 2
+            step(pydl.tensor([1.0]))
+            found.append(w.item())
+        assert eagerly or len(step.plans) == 1
+        return found
+
+    assert train(False) == train(True)
+
+
 def test_failed_checks_change_nothing_later() -> None:
     v = pydl.Variable([0.0])
 

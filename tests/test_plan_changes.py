@@ -78,6 +78,8 @@ def test_learning_rate_needs_no_new_plan(monkeypatch: pytest.MonkeyPatch) -> Non
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.fit(x, y, epochs=6, batch_size=16, verbose=0, callbacks=[Changing(epoch=set_rate)])
     assert len(made) == 1
+    model.fit(x[:90], y[:90], epochs=6, batch_size=16, verbose=0)
+    assert len(made) == 3  # the last batch, which is shorter, has its own
 
 
 def test_early_stopping_and_batch_logs() -> None:
@@ -95,6 +97,19 @@ def test_early_stopping_and_batch_logs() -> None:
         return history.history, found
 
     assert_same(classifier, fit)
+
+
+def test_nan_ends_recorded_training() -> None:
+    x, y = data()
+    x[37] = np.nan
+
+    def fit(m: models.Model) -> Any:
+        hooks = [callbacks.TerminateOnNaN()]
+        history = m.fit(x, y, epochs=4, batch_size=16, verbose=0, shuffle=False, callbacks=hooks)
+        return history.epoch, history.history, int(m.optimizer.iterations.data)
+
+    model = assert_same(classifier, fit)
+    assert int(model.optimizer.iterations.data) == 3
 
 
 class OwnStep(models.Model):

@@ -322,18 +322,18 @@ class Optimizer(Configurable):
             self._built_rule = rule
         for variable in variables:
             key = id(variable)
+            label = variable.name or "variable"
+            if self.use_ema and key not in self._averages:
+                self._averages[key] = Variable(variable.data, False, name=f"{label}_average")
+            if self.gradient_accumulation_steps is not None and key not in self._sums:
+                zeros = np.zeros_like(variable.data)
+                self._sums[key] = Variable(zeros, False, name=f"{label}_gradient_accumulator")
             if key in self._slots:
                 continue
-            label = variable.name or "variable"
             self._slots[key] = [
                 Variable(self._initial_slot(slot, variable), False, name=f"{label}_{slot}")
                 for slot in self.slot_names[rule]
             ]
-            if self.use_ema:
-                self._averages[key] = Variable(variable.data, False, name=f"{label}_average")
-            if self.gradient_accumulation_steps is not None:
-                zeros = np.zeros_like(variable.data)
-                self._sums[key] = Variable(zeros, False, name=f"{label}_gradient_accumulator")
             self._variables.append(variable)
 
     def _initial_slot(self, slot: str, variable: Variable) -> np.ndarray:
