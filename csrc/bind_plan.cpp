@@ -93,6 +93,7 @@ class Recorder {
 
   void end() {
     stop();
+    if (saved_ && failure_.empty()) plan_.merge();
     if (saved_) Py_XDECREF(PyDataMem_SetHandler(saved_.ptr()));
     saved_ = py::object();
   }
@@ -263,12 +264,12 @@ void bind_plan(py::module_& m, PyObject* handler) {
             return r.plan_.run(steps, seconds);
           },
           py::arg("steps") = 1, py::arg("seconds") = 1e30)
-      // (name, items, chunks, flops, bytes) of each launch; 0 where the work is not known
+      // (name, items, chunks, flops, bytes, merged) of each launch; 0 where the work is not known
       .def("describe",
            [](const Recorder& r) {
              py::list found;
              for (const LaunchText& t : describe(r.plan_))
-               found.append(py::make_tuple(t.name, t.items, t.chunks, t.flops, t.bytes));
+               found.append(py::make_tuple(t.name, t.items, t.chunks, t.flops, t.bytes, t.merged));
              return found;
            })
       .def("save", &Recorder::save_all)

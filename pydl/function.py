@@ -89,6 +89,12 @@ class Launch(NamedTuple):
     chunks: int  # that threads may share
     flops: float  # 0 where they are not known
     bytes: float  # read and written; 0 where they are not known
+    merged: bool  # runs tile by tile with the launch before, whose results are still in the cache
+
+    @property
+    def label(self) -> str:
+        """The name, marked where the launch is merged with the one before."""
+        return f"+ {self.name}" if self.merged else self.name
 
 
 class Plan:
@@ -170,7 +176,7 @@ class Plan:
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Prints the launches: kernel, items, chunks that threads may share, work."""
         rows = [
-            (r.name, str(r.items), str(r.chunks), _quantity(r.flops), _quantity(r.bytes))
+            (r.label, str(r.items), str(r.chunks), _quantity(r.flops), _quantity(r.bytes))
             for r in self.launches
         ]
         core = self.core
@@ -188,7 +194,8 @@ class Plan:
         """Seconds of each launch, the least of `times` repetitions; prints them with their rates.
 
         The share is of the measured FMA peak, or of the bandwidth of copying as many bytes, of as
-        many threads as there are chunks. Arrays that the plan changes get their values back.
+        many threads as there are chunks. Merged launches are measured together, as the first of
+        them. Arrays that the plan changes get their values back.
 
         Raises:
           ValueError: times below 1.
@@ -215,9 +222,12 @@ class Plan:
         rows = []
         total = sum(seconds) or math.inf
         for launch, t in zip(self.launches, seconds, strict=True):
+            if launch.merged:
+                rows.append((launch.label, "", "", "", ""))
+                continue
             rate, share = limits.of(launch, t)
             part = f"{t / total:.0%}"
-            rows.append((launch.name, f"{t * 1e6:.2f}", part, rate, share))
+            rows.append((launch.label, f"{t * 1e6:.2f}", part, rate, share))
         text = _table(("kernel", "us", "part", "rate", "share of peak"), rows)
         return f"{text}\n{sum(seconds) * 1e6:.2f} us in {len(rows)} launches"
 

@@ -408,6 +408,48 @@ def test_memory_is_given_back() -> None:
     assert _core.memory_stats()["in_use"] <= before
 
 
+def test_neighbouring_loops_run_tile_by_tile() -> None:
+    def f(x: Any, y: Any, bias: Any) -> Any:
+        a = pydl.tanh(x * 2 + bias)
+        b = pydl.where(a > 0, a, y) / (pydl.abs(y) + 1)
+        c = pydl.cumsum(b, axis=1)
+        return a - b * 3 + c, pydl.exp(b[:, ::-1] - 1) * y
+
+    for shape in ((700, 501), (30, 20)):
+        arguments = [pydl.random.normal(s) for s in (shape, shape, shape[1:])]
+        function = recorded(f, *arguments)
+        merged = [launch.merged for launch in function.plans[0].launches]
+        assert any(merged) == (shape[0] == 700)
+        for threads in (1, 2, 3):
+            before = pydl.config.get_num_threads()
+            pydl.config.set_num_threads(threads)
+            try:
+                for y, want in zip(function(*arguments), f(*arguments), strict=True):
+                    assert bits(y) == bits(want)
+            finally:
+                pydl.config.set_num_threads(before)
+    lines: list[str] = []
+    recorded(f, *(pydl.ones(s) for s in ((700, 501), (700, 501), (501,)))).plans[0].summary(
+        lines.append
+    )
+    assert "\n+ " in lines[0]
+
+
+def test_loops_that_read_what_was_written_elsewhere_stay_apart() -> None:
+    x = pydl.random.normal((400000,))
+    v = pydl.Variable(np.zeros(400000, np.float32), trainable=False)
+
+    def shifted(x: Any) -> Any:
+        v.assign(x + 1)
+        v.assign(v[::-1] * 2)
+        w = pydl.concatenate([v[1:], v[:1]], axis=0)
+        return w + v[0]
+
+    function = recorded(shifted, x)
+    got = bits(function(x))
+    assert got == bits(shifted(x))
+
+
 def test_python_runs_in_the_first_two_calls_only() -> None:
     calls: list[int] = []
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <set>
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
@@ -174,6 +175,58 @@ std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args) {
   const auto& a = *static_cast<const ElementwiseArgs*>(args);
   return LoopInfo{a.loop, bytes_of_result(a)};
 }
+
+namespace {
+
+// The bytes between the first and the last that operand k touches.
+struct Extent {
+  const char *begin, *end;
+};
+Extent extent(const ElementwiseArgs& a, int k) {
+  Extent e{a.data[k], a.data[k] + a.item[k]};
+  for (int axis = 0; axis < a.ndim; ++axis) {
+    const ptrdiff_t way = (a.shape[axis] - 1) * a.strides[k][axis];
+    (way < 0 ? e.begin : e.end) += way;
+  }
+  return e;
+}
+
+// Whether item i of operand k lies i elements behind the first.
+bool is_linear(const ElementwiseArgs& a, int k) {
+  ptrdiff_t step = a.item[k];
+  for (int axis = 0; axis < a.ndim; step *= a.shape[axis++])
+    if (a.strides[k][axis] != step) return false;
+  return true;
+}
+
+}  // namespace
+
+bool loops_mix(const void* earlier, const void* later) {
+  const auto& a = *static_cast<const ElementwiseArgs*>(earlier);
+  const auto& b = *static_cast<const ElementwiseArgs*>(later);
+  for (int i = 0; i < a.count; ++i)
+    for (int j = 0; j < b.count; ++j) {
+      if (i != a.count - 1 && j != b.count - 1) continue;  // both are read
+      const Extent x = extent(a, i), y = extent(b, j);
+      if (x.end <= y.begin || y.end <= x.begin) continue;
+      if (a.data[i] != b.data[j] || a.item[i] != b.item[j] || !is_linear(a, i) || !is_linear(b, j))
+        return false;
+    }
+  return true;
+}
+
+ptrdiff_t loops_item_bytes(const void* const* args, ptrdiff_t count) {
+  std::set<const char*> known;
+  ptrdiff_t bytes = 0;
+  for (ptrdiff_t i = 0; i < count; ++i) {
+    const auto& a = *static_cast<const ElementwiseArgs*>(args[i]);
+    for (int k = 0; k < a.count; ++k)
+      if (is_linear(a, k) && known.insert(a.data[k]).second) bytes += a.item[k];
+  }
+  return bytes;
+}
+
+void keep_in_caches(void* args) { static_cast<ElementwiseArgs*>(args)->streams = false; }
 
 void set_stream_limit(double bytes) { g_stream_limit.store(bytes > 0 ? bytes : kStreamLimit); }
 

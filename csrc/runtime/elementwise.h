@@ -34,4 +34,13 @@ struct LoopInfo {
 };
 std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args);
 
+// Whether two launches of loops over as many items, one after the other, may run tile by tile:
+// what one of them writes, the other walks item by item in the same way or does not touch.
+bool loops_mix(const void* earlier, const void* later);
+
+// Bytes of an item of such launches together, a repeated operand once. `keep` lets them store into
+// the caches, where the next one reads.
+ptrdiff_t loops_item_bytes(const void* const* args, ptrdiff_t count);
+void keep_in_caches(void* args);
+
 }  // namespace pydl

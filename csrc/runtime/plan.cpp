@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "runtime/elementwise.h"
 #include "runtime/parallel.h"
 
 namespace pydl {
@@ -14,6 +15,10 @@ thread_local Plan* t_plan = nullptr;
 thread_local int t_muted = 0;  // begin_every's that are not due, and those inside of them
 
 using Clock = std::chrono::steady_clock;
+
+constexpr size_t kMostMerged = 32;            // launches
+constexpr ptrdiff_t kMergedBytes = 1 << 20;   // less than these are found in the cache anyway
+constexpr ptrdiff_t kTileBytes = 128 * 1024;  // of all operands of a tile, in L2
 
 constexpr size_t kArgsAlignment = alignof(std::max_align_t);
 constexpr size_t aligned(size_t bytes) {
@@ -61,16 +66,16 @@ void Plan::append(const Head& head, const void* args, size_t bytes) {
 
 void Plan::append(RangeFn fn, const void* args, size_t bytes, const char* type, ptrdiff_t items,
                   ptrdiff_t grain) {
-  append(Head{fn, nullptr, type, items, grain, 0, 0}, args, bytes);
+  append(Head{fn, nullptr, type, items, grain, 0, 0, 0, 0, 0}, args, bytes);
 }
 
 void Plan::append(CheckFn fn, const void* args, size_t bytes, const char* type) {
-  append(Head{nullptr, fn, type, 0, 1, 0, 0}, args, bytes);
+  append(Head{nullptr, fn, type, 0, 1, 0, 0, 0, 0, 0}, args, bytes);
 }
 
 void Plan::begin_every(const EveryArgs& every) {
   open_.push_back(code_.size());
-  append(Head{nullptr, nullptr, "", 0, 1, 0, 0}, &every, sizeof every);
+  append(Head{nullptr, nullptr, "", 0, 1, 0, 0, 0, 0, 0}, &every, sizeof every);
 }
 
 void Plan::end_every() {
@@ -80,18 +85,79 @@ void Plan::end_every() {
   open_.pop_back();
 }
 
+void Plan::merge() {
+  std::vector<size_t> group;
+  for (size_t at : starts_) {
+    const RecordedLaunch next = launch_at(code_.data() + at);
+    bool joins = next.fn && elementwise_loop(next.fn, next.args);
+    if (!joins) {
+      merge(group);
+      group.clear();
+      continue;
+    }
+    for (size_t one : group) {
+      const RecordedLaunch before = launch_at(code_.data() + one);
+      joins = joins && before.items == next.items && loops_mix(before.args, next.args);
+    }
+    if (!joins || group.size() == kMostMerged) {
+      merge(group);
+      group.clear();
+    }
+    group.push_back(at);
+  }
+  merge(group);
+}
+
+void Plan::merge(const std::vector<size_t>& group) {
+  if (group.size() < 2) return;
+  std::vector<const void*> args;
+  for (size_t at : group) args.push_back(launch_at(code_.data() + at).args);
+  auto& first = *reinterpret_cast<Head*>(code_.data() + group[0]);
+  const ptrdiff_t bytes = loops_item_bytes(args.data(), ptrdiff_t(args.size()));
+  if (bytes == 0 || bytes * first.items < kMergedBytes) return;
+  first.merged = ptrdiff_t(group.size());
+  first.tile = std::clamp<ptrdiff_t>(kTileBytes / bytes, 1024, 8192) / 64 * 64;
+  ptrdiff_t grain = first.grain;
+  for (size_t at : group) {
+    auto& head = *reinterpret_cast<Head*>(code_.data() + at);
+    grain = std::min(grain, head.grain);
+    if (at != group[0]) head.merged = -1;
+    keep_in_caches(code_.data() + at + aligned(sizeof(Head)));
+  }
+  const ptrdiff_t tiles = ceil_div(grain / first.merged, first.tile);
+  first.tiles_grain = std::max<ptrdiff_t>(1, tiles) * first.tile;
+}
+
+void Plan::run_tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  const auto* first = static_cast<const std::byte*>(args);
+  const auto& group = *reinterpret_cast<const Head*>(first);
+  for (ptrdiff_t from = begin; from < end; from += group.tile) {
+    const ptrdiff_t to = std::min(end, from + group.tile);
+    const std::byte* at = first;
+    for (ptrdiff_t i = 0; i < group.merged; ++i) {
+      const auto& head = *reinterpret_cast<const Head*>(at);
+      head.fn(at + aligned(sizeof(Head)), from, to);
+      at += head.bytes;
+    }
+  }
+}
+
 RecordedLaunch Plan::launch_at(const std::byte* at) {
   const auto& head = *reinterpret_cast<const Head*>(at);
   const std::byte* args = at + aligned(sizeof(Head));
   const bool every = !head.fn && !head.check;
-  return {head.fn,    args,       head.type,
-          head.items, head.grain, every ? reinterpret_cast<const EveryArgs*>(args) : nullptr};
+  return {head.fn,        args,       head.type,
+          head.items,     head.grain, every ? reinterpret_cast<const EveryArgs*>(args) : nullptr,
+          head.merged < 0};
 }
 
 const std::byte* Plan::run_one(const std::byte* at) const {
   const auto& head = *reinterpret_cast<const Head*>(at);
   const std::byte *args = at + aligned(sizeof(Head)), *next = at + head.bytes;
-  if (head.fn)
+  if (head.merged > 0) {
+    parallel_for(head.items, head.tiles_grain, run_tiles, at);
+    for (ptrdiff_t i = 1; i < head.merged; ++i) next += reinterpret_cast<const Head*>(next)->bytes;
+  } else if (head.fn)
     parallel_for(head.items, head.grain, head.fn, args);
   else if (head.check)
     head.check(args);
@@ -115,8 +181,9 @@ std::vector<double> Plan::profile(ptrdiff_t times) const {
   std::vector<double> least(starts_.size(), std::numeric_limits<double>::infinity());
   for (ptrdiff_t t = 0; t < times; ++t)
     for (size_t i = 0; i < starts_.size(); ++i) {
+      const std::byte* at = code_.data() + starts_[i];
       const auto start = Clock::now();
-      run_one(code_.data() + starts_[i]);
+      if (reinterpret_cast<const Head*>(at)->merged >= 0) run_one(at);
       const std::chrono::duration<double, std::nano> taken = Clock::now() - start;
       least[i] = std::min(least[i], taken.count());
     }

@@ -29,6 +29,7 @@ struct RecordedLaunch {
   const char* type;
   ptrdiff_t items, grain;
   const EveryArgs* every;  // of the latter, else null
+  bool merged;             // runs tile by tile with the launch before
 };
 
 // While it records, every launch of its thread is appended to it as well as run, and temporaries
@@ -52,10 +53,14 @@ class Plan {
   void begin_every(const EveryArgs& every);
   void end_every();
 
+  // Once all is recorded: lets neighbouring element-wise launches over more memory than the caches
+  // of a core hold run tile by tile, so that each finds what the one before has written.
+  void merge();
+
   // Repeats everything `steps` times, or until `seconds` are over; the number of steps done.
   ptrdiff_t run(ptrdiff_t steps, double seconds) const;
 
-  // Nanoseconds of each launch, the least of `times` runs.
+  // Nanoseconds of each launch, the least of `times` runs; of merged ones all for the first.
   std::vector<double> profile(ptrdiff_t times) const;
 
   // Calls f(launch) for each launch in order.
@@ -73,9 +78,13 @@ class Plan {
     CheckFn check;  // null too: EveryArgs follow
     const char* type;
     ptrdiff_t items, grain;
-    size_t bytes;    // with the arguments that follow
-    size_t skipped;  // behind them, where EveryArgs are not due
+    size_t bytes;      // with the arguments that follow
+    size_t skipped;    // behind them, where EveryArgs are not due
+    ptrdiff_t merged;  // launches from here on that run tile by tile; -1: one of them, not first
+    ptrdiff_t tile, tiles_grain;  // items
   };
+  static void run_tiles(const void* args, ptrdiff_t begin, ptrdiff_t end);
+  void merge(const std::vector<size_t>& group);
   void append(const Head& head, const void* args, size_t bytes);
   const std::byte* run_one(const std::byte* at) const;  // what comes next
   static RecordedLaunch launch_at(const std::byte* at);

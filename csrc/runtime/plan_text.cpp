@@ -154,6 +154,7 @@ std::vector<LaunchText> describe(const Plan& plan) {
   plan.for_each([&](const RecordedLaunch& launch) {
     LaunchText& text = found.emplace_back();
     text.items = launch.items;
+    text.merged = launch.merged;
     text.chunks = (launch.items + launch.grain - 1) / launch.grain;
     if (launch.every) {
       text.name = "every " + std::to_string(launch.every->every) + " steps";

@@ -12,6 +12,7 @@ struct LaunchText {
   std::string name;
   ptrdiff_t items, chunks;
   double flops, bytes;  // 0: not known
+  bool merged;          // runs tile by tile with the launch before
 };
 
 std::vector<LaunchText> describe(const Plan& plan);
