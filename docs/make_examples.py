@@ -24,7 +24,7 @@ PAGE = FOLDER / "README.md"
 SECTIONS = {
     "First steps": ["digits", "tensor_basics"],
     "Learning by gradients": ["linear_regression", "logistic_regression", "softmax", "custom_loop"],
-    "XOR: why there are hidden layers": ["xor_single", "xor_network"],
+    "XOR: why there are hidden layers": ["xor_single", "xor_network", "xor_tensorboard"],
     "What makes networks learn": ["relu_vs_sigmoid", "weight_init", "batch_norm", "failures"],
     "What makes them learn too much": ["overfitting", "dropout"],
     "Four tasks, and a fifth": ["mnist", "imdb", "reuters", "boston_housing", "fashion_mnist"],
@@ -72,7 +72,7 @@ def main() -> None:
     for name in sys.argv[1:] or order:
         measured[name] = run(name)
         print(name, *measured[name], flush=True)
-    extra = "; `xor_tensorboard` needs tensorboard (`pip install tensorboard`)"
+    extra = ", `xor_tensorboard` also tensorboard (`pip install 'pydl[tensorboard]'`)"
     lines = [HEAD.format(cpu=machine.cpu_name(), cpus=len(machine.cpus()), extra=extra)]
     for title, names in SECTIONS.items():
         lines += [f"## {title}", "", "| | shows | time | result |", "|---|---|---|---|"]
