@@ -449,9 +449,13 @@ def table() -> str:
     lines += [
         "",
         f"Seeds {', '.join(map(str, seeds))}; {', '.join(cpus)}; commit {', '.join(commits)}.",
-        "",
-        END,
     ]
+    fewer = {name: len(records) for name, records in theirs.items() if len(records) < len(seeds)}
+    if fewer:
+        lines.append(
+            "Keras ran fewer seeds of " + ", ".join(f"{k} ({n})" for k, n in fewer.items()) + "."
+        )
+    lines += ["", END]
     return "\n".join(lines)
 
 
