@@ -384,6 +384,7 @@ def write(framework: str, record: dict[str, Any]) -> None:
 def work(framework: str, tasks: Sequence[str], seeds: Sequence[int]) -> None:
     """Run tasks in this process."""
     keras = importlib.import_module(framework)
+    commit = machine.commit()  # before the first result changes a file
     for name in tasks:
         for seed in seeds:
             keras.utils.set_random_seed(seed)
@@ -392,7 +393,7 @@ def work(framework: str, tasks: Sequence[str], seeds: Sequence[int]) -> None:
             seconds = time.perf_counter() - start
             record = {
                 "task": name, "seed": seed, "values": values, "seconds": round(seconds, 2),
-                "version": keras.__version__, "commit": machine.commit(), "cpu": machine.cpu_name(),
+                "version": keras.__version__, "commit": commit, "cpu": machine.cpu_name(),
             }  # fmt: skip
             if framework == "keras":
                 record["version"] += f" ({keras.backend.backend()})"
@@ -448,9 +449,13 @@ def table() -> str:
     lines += [
         "",
         f"Seeds {', '.join(map(str, seeds))}; {', '.join(cpus)}; commit {', '.join(commits)}.",
-        "",
-        END,
     ]
+    fewer = {name: len(records) for name, records in theirs.items() if len(records) < len(seeds)}
+    if fewer:
+        lines.append(
+            "Keras ran fewer seeds of " + ", ".join(f"{k} ({n})" for k, n in fewer.items()) + "."
+        )
+    lines += ["", END]
     return "\n".join(lines)
 
 

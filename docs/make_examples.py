@@ -24,7 +24,7 @@ PAGE = FOLDER / "README.md"
 SECTIONS = {
     "First steps": ["digits", "tensor_basics"],
     "Learning by gradients": ["linear_regression", "logistic_regression", "softmax", "custom_loop"],
-    "XOR: why there are hidden layers": ["xor_single", "xor_network"],
+    "XOR: why there are hidden layers": ["xor_single", "xor_network", "xor_tensorboard"],
     "What makes networks learn": ["relu_vs_sigmoid", "weight_init", "batch_norm", "failures"],
     "What makes them learn too much": ["overfitting", "dropout"],
     "Four tasks, and a fifth": ["mnist", "imdb", "reuters", "boston_housing", "fashion_mnist"],
@@ -33,9 +33,10 @@ SECTIONS = {
 HEAD = """# Examples
 
 One script each, to be read from top to bottom; each prints its result and leaves a picture. They
-need matplotlib (`pip install "pydl[plot]"`){extra}. `--help` lists the options of each:
-`--seed` gives another run, `--output` names the folder for the pictures. Data sets are downloaded
-once and kept; `digits` comes with pydl.
+need matplotlib (`pip install "pydl[plot]"`), and xor_tensorboard needs tensorboard
+(`pip install "pydl[tensorboard]"`). `--help` lists the options of each: `--seed` gives another run,
+`--output` names the folder for the pictures. Data sets are downloaded once and kept; the digits
+come with pydl.
 
 Times and results were measured by `python docs/make_examples.py` with the default options, imports
 and loading of data included, on {cpu}, {cpus} cores.
@@ -72,8 +73,7 @@ def main() -> None:
     for name in sys.argv[1:] or order:
         measured[name] = run(name)
         print(name, *measured[name], flush=True)
-    extra = "; `xor_tensorboard` needs tensorboard (`pip install tensorboard`)"
-    lines = [HEAD.format(cpu=machine.cpu_name(), cpus=len(machine.cpus()), extra=extra)]
+    lines = [HEAD.format(cpu=machine.cpu_name(), cpus=len(machine.cpus()))]
     for title, names in SECTIONS.items():
         lines += [f"## {title}", "", "| | shows | time | result |", "|---|---|---|---|"]
         for name in names:

@@ -1,4 +1,4 @@
-"""Handwritten digits in half a minute: 1,797 images of 8 x 8 pixels that come with pydl.
+"""Handwritten digits in a second: 1,797 images of 8 x 8 pixels that come with pydl.
 
 Trains a small network, prints its test accuracy, and draws two pictures: how loss and accuracy
 went, and the digits it got wrong.

@@ -42,6 +42,7 @@ CASES = {
     "tensor_basics": Case("", "result: ([0-9]+) images", 5, 5),
     "weight_init": Case("--epochs 5000", r"N\(0, 1\) loss ([.0-9]+)", 0, 0.05),
     "xor_network": Case("--epochs 4000 --hidden 8 --learning-rate 1", "loss ([.0-9]+)", 0, 0.05),
+    "xor_tensorboard": Case("--epochs 30", "loss ([.0-9]+)", 0, 0.05),
     "xor_single": Case("--epochs 2000", "XOR loss ([.0-9]+)", 0.6931, 0.6933),
 }
 
