@@ -16,15 +16,15 @@ constexpr int kMaxRows = 12, kMaxVectors = 8;  // of a tile
 #if defined(__AVX512F__) || defined(__ARM_NEON)
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 12, 8, 6, 4, 3, 2, 2};
 constexpr int kMainVectors = kVectorBytes == 64 ? 4 : 3;
-constexpr ptrdiff_t kKc = kVectorBytes == 64 ? 2048 : 512, kMc = kVectorBytes == 64 ? 48 : 192;
+constexpr ptrdiff_t kKc = kVectorBytes == 64 ? 2048 : 512;
 #else
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 6, 4, 2, 1, 1, 1, 1};
 constexpr int kMainVectors = 2;
-constexpr ptrdiff_t kKc = 2048, kMc = 96;
+constexpr ptrdiff_t kKc = 2048;
 #endif
 
 template <class T>
-constexpr GemmBlocks kBlocks = {kMainVectors * kLanes<T>, kKc, kMc * 4 / ptrdiff_t(sizeof(T))};
+constexpr GemmBlocks kBlocks = {kMainVectors * kLanes<T>, kKc};
 
 // Columns that a panel of `cols` columns has in memory; those that do not exist are zero.
 template <class T>
@@ -183,10 +183,13 @@ inline void for_each_vector(F f) {
 template <class T>
 using Tile = void (*)(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias);
 
-// The strip of MR rows of `g` that starts at a and c, NV vectors wide; all of them exist in c.
+constexpr int kIntoL2 = 2;  // third argument of __builtin_prefetch
+
+// The strip of MR rows of `g` that starts at a and c, NV vectors wide; all of them exist in c. The
+// next strip of A is fetched meanwhile.
 template <class T, int MR, int NV>
 void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) {
-  constexpr ptrdiff_t V = kLanes<T>;
+  constexpr ptrdiff_t V = kLanes<T>, kLine = 64 / sizeof(T);
   Vec<T> acc[MR][NV];
   if (g.accumulate)
     for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = load(c + i * c_row + v * V); });
@@ -197,13 +200,17 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
   for (ptrdiff_t t = 0; t < g.taps; ++t) {
     const T* x_at = g.offsets ? a + g.offsets[t] : a;
     if (g.b_offsets) b = static_cast<const T*>(g.b) + g.b_offsets[t];
-    for (ptrdiff_t p = g.k; p > 0; --p, x_at += a_col, b += b_row) {
-      Vec<T> row[NV], x;
-      for_each_vector<1, NV>([&](int, int v) { row[v] = load(b + v * V); });
-      for_each_vector<MR, NV>([&](int i, int v) {
-        if (v == 0) x = broadcast(x_at[i * a_row]);
-        acc[i][v] = fma(x, row[v], acc[i][v]);
-      });
+    for (ptrdiff_t left = g.k; left > 0; left -= kLine) {
+      for_each_vector<MR, 1>(
+          [&](int i, int) { __builtin_prefetch(x_at + (MR + i) * a_row, 0, kIntoL2); });
+      for (ptrdiff_t p = min(left, kLine); p > 0; --p, x_at += a_col, b += b_row) {
+        Vec<T> row[NV], x;
+        for_each_vector<1, NV>([&](int, int v) { row[v] = load(b + v * V); });
+        for_each_vector<MR, NV>([&](int i, int v) {
+          if (v == 0) x = broadcast(x_at[i * a_row]);
+          acc[i][v] = fma(x, row[v], acc[i][v]);
+        });
+      }
     }
   }
   if (bias) for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] += load(bias + v * V); });
@@ -316,9 +323,9 @@ void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_c
 // m rows of columns [j, end) of one product, k steps starting with `first`; c and bias are those of
 // column 0, a is that of step `first`.
 template <class T>
-void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, ptrdiff_t first,
-                    ptrdiff_t k, const T* a, const T* b, T* c, ptrdiff_t c_row, const T* bias,
-                    bool accumulate) {
+void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end,
+                    ptrdiff_t first, ptrdiff_t k, const T* a, const T* b, T* c, ptrdiff_t c_row,
+                    const T* bias, bool accumulate) {
   if (m == 1 && g.b_col == 1 && g.n >= kLongRow<T> && k > 0) {
     const ptrdiff_t n = (end - j) / kLanes<T> * kLanes<T>;
     multiply_row(n, k, a, g.a_col, b + first * g.b_row + j, g.b_row, c + j, bias ? bias + j : bias,
@@ -329,9 +336,10 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
     multiply_row_transposed(n, k, a, g.a_col, b + first + j * g.b_col, g.b_col, c + j, accumulate);
     j += n;
   }
-  alignas(64) T packed[kGemmStackBytes / sizeof(T)];
-  const ptrdiff_t step = g.panel * (g.stack_panels > 0 ? g.stack_panels : 1);
-  const ptrdiff_t most = g.b_packed ? kBlocks<T>.kc : kGemmStackBytes / ptrdiff_t(sizeof(T)) / step;
+  alignas(64) T stack[kGemmStackBytes / sizeof(T)];
+  T* packed = room ? room : stack;
+  const ptrdiff_t step = g.panel * (g.pack_panels > 0 ? g.pack_panels : 1);
+  const ptrdiff_t most = (room ? g.room : kGemmStackBytes / ptrdiff_t(sizeof(T))) / step;
   const ptrdiff_t kc = ceil_div(k, ceil_div(k + !k, most));
   // Rows of B after which a last vector can be read in place, as it ends before B does.
   const ptrdiff_t over = padded<T>(g.n) - g.n;
@@ -341,18 +349,16 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
   ptrdiff_t p = 0;
   do {
     ptrdiff_t steps = min<ptrdiff_t>(kc, k - p);
-    if (!g.b_packed && g.stack_panels == 0 && p < inside) steps = min(steps, inside - p);
+    if (g.pack_panels == 0 && p < inside) steps = min(steps, inside - p);
     const T* last_bias = p + steps == k ? bias : nullptr;
     for (ptrdiff_t group = j; group < end; group += step) {
       const ptrdiff_t n = min<ptrdiff_t>(step, end - group);
       const T* from = b + (first + p) * g.b_row + group * g.b_col;
-      const bool pack =
-          !g.b_packed && (g.stack_panels > 0 || (n % kLanes<T> && p + steps > inside));
+      const bool pack = g.pack_panels > 0 || (n % kLanes<T> && p + steps > inside);
       if (pack) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n, steps);
       for (ptrdiff_t at = group; at < group + n; at += g.panel) {
         const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
         if (pack) from = packed + (at - group) * steps;
-        if (g.b_packed) from = b + at * g.k + (first + p) * width;
         multiply_panel<T>({.m = m,
                            .cols = cols,
                            .k = steps,
@@ -362,7 +368,7 @@ void multiply_block(const GemmArgs& g, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end, 
                            .a_row = g.a_row,
                            .a_col = g.a_col,
                            .b = from,
-                           .b_row = pack || g.b_packed ? width : g.b_row,
+                           .b_row = pack ? width : g.b_row,
                            .b_offsets = nullptr,
                            .c = c + at * g.c_col,
                            .c_row = c_row,
@@ -420,8 +426,9 @@ void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
       c += at * g.batch_c[axis];
     }
     const bool whole = g.segments == 1;
-    multiply_block(g, m, j, stop, first, min<ptrdiff_t>(kGemmSegment, g.k - first), a, b, c, c_row,
-                   whole ? static_cast<const T*>(g.bias) : nullptr, s == 0 && g.accumulate);
+    T* room = g.panels ? static_cast<T*>(g.panels) + t * g.room : nullptr;
+    multiply_block(g, room, m, j, stop, first, min<ptrdiff_t>(kGemmSegment, g.k - first), a, b, c,
+                   c_row, whole ? static_cast<const T*>(g.bias) : nullptr, s == 0 && g.accumulate);
     if (whole) activate(g, c + j, c_row, m, stop - j);
   }
 }

@@ -15,7 +15,6 @@ constexpr int kGemmBatchAxes = 4;                 // axes of a batch in one laun
 struct GemmBlocks {
   ptrdiff_t nr;  // columns of a panel
   ptrdiff_t kc;  // a kc x nr panel of B streams from L2
-  ptrdiff_t mc;  // an mc x kc block of A stays in L2
 };
 
 // m rows of a product with one panel of B: for i < m and j < cols
@@ -54,12 +53,13 @@ struct GemmArgs {
   ptrdiff_t a_row, a_col, b_row, b_col, c_row, c_col;  // strides; c_col is 1, or c_row
   ptrdiff_t a_copy_row, partial_row, partial_size;
   ptrdiff_t row_blocks, col_blocks, segments;
-  ptrdiff_t panel;         // columns of a panel of B, whole vectors
-  ptrdiff_t stack_panels;  // > 0: pack so many panels of b at a time on the stack; they fit it
-  ptrdiff_t b_items;       // the items of `pack` that are panels; those after them are rows of A
-  ptrdiff_t panel_k;       // rows of the panels that `pack` fills, from row panel_first
+  ptrdiff_t panel;        // columns of a panel of B, whole vectors
+  ptrdiff_t pack_panels;  // > 0: `tiles` packs so many panels of b at a time
+  void* panels;           // where: `room` elements of each item, or null: on the stack
+  ptrdiff_t room;
+  ptrdiff_t b_items;  // the items of `pack` that are panels; those after them are rows of A
+  ptrdiff_t panel_k;  // rows of the panels that `pack` fills, from row panel_first
   ptrdiff_t panel_first;
-  bool b_packed;  // b holds panels, k x panel each, the last padded to whole vectors
   bool accumulate;
   int batch_axes;  // innermost first
   ptrdiff_t batch_shape[kGemmBatchAxes];

@@ -12,12 +12,14 @@ namespace pydl {
 namespace {
 
 constexpr double kSerialWork = 2 * kThreadWork;
-constexpr double kItemWork = 1e6;              // of one item, where there is enough for several
-constexpr ptrdiff_t kNarrow = 16;              // columns
-constexpr ptrdiff_t kMostItems = 64;           // of one product
-constexpr ptrdiff_t kFewRows = 32;             // of an item, at least
-constexpr ptrdiff_t kPackedRows = 288;         // rows that pay for packing B in a launch of its own
-constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of B packed, and of A copied, at a time: in L3
+constexpr double kItemWork = 1e6;            // of one item, where there is enough for several
+constexpr ptrdiff_t kNarrow = 16;            // columns
+constexpr ptrdiff_t kMostItems = 64;         // of one product
+constexpr ptrdiff_t kFewRows = 32;           // of an item, at least
+constexpr ptrdiff_t kPackedRows = 288;       // rows that pay for packing B in a launch of its own
+constexpr ptrdiff_t kRoomBytes = 256 << 10;  // for the panels of an item: a quarter of L2
+constexpr ptrdiff_t kRoomSteps = 1024;
+constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of A copied at a time: in L3
 constexpr ptrdiff_t kPartialBytes = 32 << 20;  // of partial sums of long chains at a time
 
 struct Gemm : GemmArgs {
@@ -47,11 +49,13 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
   g.col_blocks = std::clamp<ptrdiff_t>(ptrdiff_t(wanted) / (g.row_blocks * products), 1,
                                        ceil_div(g.n, g.m == 1 ? std::max(run, g.panel) : g.panel));
   // Where columns are not enough, rows are cut too; each of these blocks packs B again if need be.
-  const double enough = std::min(wanted, g.stack_panels > 0 ? 4.0 : 8.0);
+  const double enough = std::min(wanted, g.pack_panels > 0 ? 4.0 : 8.0);
   g.row_blocks = std::clamp(ptrdiff_t(enough) / (g.col_blocks * products), g.row_blocks,
                             std::max(g.row_blocks, g.m / kFewRows));
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
   const bool serial = work * double(products) <= kSerialWork;
+  Scratch<char> panels(g.room * g.item * items);
+  if (g.room > 0) g.panels = panels.get();
   launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items,
          serial ? items : product_grain(work / double(blocks), items));
 }
@@ -76,53 +80,40 @@ void straight(Gemm& g) {
   if (g.b_col != 1 || (g.m >= 48 && (bytes % 64 != 0 || bytes % 4096 == 0))) {
     // Few rows leave B's long way from memory in sight: short k, but longer runs along its rows.
     const ptrdiff_t k = std::clamp<ptrdiff_t>(g.k, 1, g.m >= 48 ? 512 : 128);
-    g.stack_panels = std::clamp<ptrdiff_t>(kGemmStackBytes / (g.panel * g.item * k), 1, 8);
+    g.pack_panels = std::clamp<ptrdiff_t>(kGemmStackBytes / (g.panel * g.item * k), 1, 8);
   }
   launch_tiles(g, kPackedRows);
 }
 
-// One launch packs B, and copies A where its layout is unkind to the cache; another multiplies.
-void packed(const Gemm& g) {
-  const GemmBlocks& blocks = g.kernels.blocks[g.type];
-  const ptrdiff_t nr = blocks.nr, line = ptrdiff_t(kAlignment) / g.item;
-  // Rows of A a multiple of 1 KiB apart fall into few cache sets; those of A^T are read well enough
-  // a part at a time where they are few, or near.
+// Many rows of A: each block of columns packs its panels of B once, and they stay in L2 while all
+// of A passes by. A launch before copies A where its rows are not contiguous.
+void packed(Gemm& g) {
+  const ptrdiff_t nr = g.kernels.blocks[g.type].nr, line = ptrdiff_t(kAlignment) / g.item;
+  g.panel = nr;
+  const ptrdiff_t k = std::min(g.k, kGemmSegment);
+  g.pack_panels =
+      std::clamp<ptrdiff_t>(kRoomBytes / (nr * g.item * std::min<ptrdiff_t>(k, kRoomSteps)), 1, 8);
+  g.pack_panels = std::min(g.pack_panels, ceil_div(g.n, nr));
+  g.room = std::min(kRoomBytes / g.item, g.pack_panels * nr * k);
+  // The columns of A^T are read well enough where they are few, or near.
   const bool near = g.a_row == 1 && (g.k <= 128 || g.m * g.k * g.item <= 2 << 20);
-  const bool copy_a = g.a_col != 1 ? !near : g.a_row * g.item % 1024 == 0 && g.a_row > blocks.kc;
+  if (g.a_col == 1 || near) return launch_tiles(g, g.m);
   const ptrdiff_t a_copy_row = (ceil_div(g.k, line) | 1) * line;  // an odd number of cache lines
-  const auto pass = [](ptrdiff_t length, ptrdiff_t most) {        // of passes of about one length
-    return ceil_div(length, ceil_div(length, std::max<ptrdiff_t>(most, 1)));
-  };
-  const ptrdiff_t cols = ceil_div(pass(g.n, std::max(nr, kPackedBytes / (g.k * g.item))), nr) * nr;
-  const ptrdiff_t rows =
-      copy_a ? ceil_div(pass(g.m, std::max(blocks.mc, kPackedBytes / (a_copy_row * g.item))),
-                        kGemmCopyRows) *
-                   kGemmCopyRows
-             : g.m;
-  Scratch<char> panels(cols * g.k * g.item), copy(copy_a ? rows * a_copy_row * g.item : 0);
-  for (ptrdiff_t j = 0; j < g.n; j += cols) {
-    for (ptrdiff_t i = 0; i < g.m; i += rows) {
-      Gemm p = g;
-      p.m = std::min(rows, g.m - i);
-      p.n = std::min(cols, g.n - j);
-      p.advance(p.a, i * g.a_row);
-      p.advance(p.b, j * g.b_col);
-      p.advance(p.c, i * g.c_row + j);
-      if (p.partials) p.advance(p.partials, i * g.partial_row + j);
-      if (p.bias) p.advance(p.bias, j);
-      p.panel = nr;
-      p.panel_k = g.k;
-      p.a_copy = copy.get();
-      p.a_copy_row = a_copy_row;
-      p.b_panels = panels.get();
-      p.b_items = i == 0 ? ceil_div(p.n, kGemmPackPanels * nr) : 0;
-      const ptrdiff_t items = p.b_items + (copy_a ? ceil_div(p.m, kGemmCopyRows) : 0);
-      launch(g.kernels.pack[g.type], static_cast<const GemmArgs&>(p), items, 1);
-      p.b = p.b_panels;
-      p.b_packed = true;
-      if (copy_a) p.a = p.a_copy, p.a_row = a_copy_row, p.a_col = 1;
-      launch_tiles(p, blocks.mc);
-    }
+  const ptrdiff_t passes = ceil_div(g.m * a_copy_row * g.item, kPackedBytes);
+  const ptrdiff_t rows = ceil_div(ceil_div(g.m, passes), kGemmCopyRows) * kGemmCopyRows;
+  Scratch<char> copy(rows * a_copy_row * g.item);
+  for (ptrdiff_t i = 0; i < g.m; i += rows) {
+    Gemm p = g;
+    p.m = std::min(rows, g.m - i);
+    p.advance(p.a, i * g.a_row);
+    p.advance(p.c, i * g.c_row);
+    if (p.partials) p.advance(p.partials, i * g.partial_row);
+    p.a_copy = copy.get();
+    p.a_copy_row = a_copy_row;
+    launch(g.kernels.pack[g.type], static_cast<const GemmArgs&>(p), ceil_div(p.m, kGemmCopyRows),
+           1);
+    p.a = p.a_copy, p.a_row = a_copy_row, p.a_col = 1;
+    launch_tiles(p, p.m);
   }
 }
 
