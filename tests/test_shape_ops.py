@@ -250,6 +250,8 @@ def test_dense(activation: Any, shape: tuple[int, ...]) -> None:
     want = z if function is None else function(z)
     got = pydl.dense(x, kernel, bias, activation)
     np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-12, atol=1e-14)
+    constants = pydl.dense(*map(pydl.tensor, (x, kernel, bias)), activation)  # the short way
+    np.testing.assert_array_equal(constants.numpy(), got.numpy())
     check_gradients(lambda *p: pydl.dense(*p, activation), x, kernel, bias)
     check_gradients(lambda *p: pydl.dense(*p, None, activation), x, kernel)
 

@@ -1,0 +1,146 @@
+// Products of a matrix with one vector, as loops that the matmul's kernels call.
+#pragma once
+
+#include "kernels/rows.h"
+#include "kernels/transpose.h"
+
+namespace pydl::PYDL_ISA {
+namespace {
+
+// ---- a row times a matrix ----------------------------------------------------------------------
+
+template <class T>
+constexpr ptrdiff_t kLongRow = 2048 / sizeof(T);  // shorter ones a tile reads as well
+
+// Elements until the next vector that lies on its own alignment.
+template <class T>
+inline ptrdiff_t to_alignment(const T* p) {
+  return ptrdiff_t(-reinterpret_cast<uintptr_t>(p) % sizeof(Vec<T>) / sizeof(T));
+}
+
+// One row times a wide B with contiguous rows, which are read side by side from end to end, as
+// memory likes it, and no vector across cache lines; c stays in L1:
+// c[j] (+)= sum_p a[p] b[p,j] (+ bias[j]) for j < n.
+template <class T>
+void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
+                  ptrdiff_t b_row, T* c, const T* bias, bool accumulate) {
+  constexpr ptrdiff_t V = kLanes<T>;
+  const ptrdiff_t head = b_row % V == 0 ? min(n, to_alignment(b)) : 0;
+  const auto for_columns = [&](auto f) {
+    ptrdiff_t j = head;
+    if (head) f(ptrdiff_t(0), head);
+    for (; j + V <= n; j += V) f(j, V);
+    if (j < n) f(j, n - j);
+  };
+  const auto add_rows = [&]<int ROWS>() {
+    for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
+      Vec<T> acc = accumulate ? load_up_to(c + j, lanes) : Vec<T>{};
+#pragma GCC unroll 8
+      for (int i = 0; i < ROWS; ++i)
+        acc = fma(broadcast(a[i * a_col]), load_up_to(b + i * b_row + j, lanes), acc);
+      store_up_to(c + j, acc, lanes);
+    });
+    a += ROWS * a_col;
+    b += ROWS * b_row;
+    accumulate = true;
+  };
+  for (; k >= 8; k -= 8) add_rows.template operator()<8>();
+  for (; k > 0; --k) add_rows.template operator()<1>();
+  if (bias)
+    for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
+      store_up_to(c + j, load_up_to(c + j, lanes) + load_up_to(bias + j, lanes), lanes);
+    });
+}
+
+// The same where B has contiguous columns; k >= V steps, n whole vectors. No bias.
+template <class T>
+void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
+                             ptrdiff_t b_col, T* c, bool accumulate) {
+  constexpr ptrdiff_t V = kLanes<T>, kGroup = 2 * V;  // chains side by side
+  using Square = Transposed<Vec<T>, T>;
+  const auto add = [&](Vec<T>& acc, const Square& square, int i, ptrdiff_t p) {
+    acc = fma(broadcast(a[(p + i) * a_col]), square.row[i], acc);
+  };
+  // Squares of whole cache lines, which many columns would drive out of L1 before their second use;
+  // of the first and the last square some steps are left out.
+  const ptrdiff_t head = b_col % V == 0 && b_col >= kLongRow<T> ? to_alignment(b) : 0,
+                  last = (k - head) / V * V + head;
+  for (ptrdiff_t group = 0; group < n; group += kGroup) {
+    const auto for_group = [&](ptrdiff_t p, bool start, auto f) {
+      for (ptrdiff_t j = group; j < min(n, group + kGroup); j += V) {
+        const Square square(b + j * b_col + p, b_col);
+        Vec<T> acc = start ? Vec<T>{} : load(c + j);
+        f(acc, square);
+        store(c + j, acc);
+      }
+    };
+    if (head)
+      for_group(0, !accumulate, [&](Vec<T>& acc, const Square& square) {
+        for (int i = 0; i < head; ++i) add(acc, square, i, 0);
+      });
+    for (ptrdiff_t p = head; p < last; p += V)
+      for_group(p, p == 0 && !accumulate, [&](Vec<T>& acc, const Square& square) {
+#pragma GCC unroll 16
+        for (int i = 0; i < V; ++i) add(acc, square, i, p);
+      });
+    if (last < k)
+      for_group(k - V, last == 0 && !accumulate, [&](Vec<T>& acc, const Square& square) {
+        for (int i = int(V - (k - last)); i < V; ++i) add(acc, square, i, k - V);
+      });
+  }
+}
+
+// ---- a matrix times a column -------------------------------------------------------------------
+
+// y[r] = sum_k a[r,k] x[k] for the rows there are of as many as lanes, over virtual lanes: lane l
+// adds the products of k = l, l + LANES, ... as one FMA chain, then halves are added until one is
+// left. x is padded with zeros.
+template <class T, int LANES>
+void dot_rows(ptrdiff_t rows, ptrdiff_t k, const T* a, ptrdiff_t a_row, const T* x, T* y) {
+  constexpr int V = int(kLanes<T>), NV = LANES / V;
+  alignas(64) T lanes[V * V];  // V of each row
+  for (ptrdiff_t r = 0; r < rows; ++r, a += a_row) {
+    Vec<T> acc[NV] = {};
+    ptrdiff_t p = 0;
+    for (; p + LANES <= k; p += LANES)
+      for_each_vector<1, NV>(
+          [&](int, int v) { acc[v] = fma(load(a + p + v * V), load(x + p + v * V), acc[v]); });
+    if (p < k)
+      for_each_vector<1, NV>([&](int, int v) {
+        const ptrdiff_t left = k - p - v * V;
+        const Vec<T> part = load_partial(a + p + v * V, left < 0 ? 0 : min<ptrdiff_t>(left, V));
+        acc[v] = fma(part, load(x + p + v * V), acc[v]);
+      });
+#pragma GCC unroll 8
+    for (int half = NV / 2; half > 0; half /= 2)
+#pragma GCC unroll 16
+      for (int v = 0; v < half; ++v) acc[v] += acc[v + half];
+    store(lanes + r * V, acc[0]);
+  }
+  Transposed<Vec<T>, T> lane(lanes, V);
+#pragma GCC unroll 8
+  for (int half = V / 2; half > 0; half /= 2)
+#pragma GCC unroll 16
+    for (int l = 0; l < half; ++l) lane.row[l] += lane.row[l + half];
+  store(y, lane.row[0]);
+}
+
+// The same where a[r,k] lies at a[k * a_col + r], up to four vectors of rows: the lanes are rows of
+// vectors in `lane`.
+template <class T>
+void dot_columns(ptrdiff_t rows, ptrdiff_t k, ptrdiff_t lanes, const T* a, ptrdiff_t a_col,
+                 const T* x, T* lane) {
+  constexpr ptrdiff_t V = kLanes<T>;
+  const ptrdiff_t width = padded<T>(rows);
+  for (ptrdiff_t p = 0; p < k || p < lanes || p & (lanes - 1); ++p, a += a_col)
+    for (ptrdiff_t j = 0; j < rows; j += V) {
+      T* sum = lane + (p & (lanes - 1)) * width + j;
+      const Vec<T> y = p < k ? load_partial(a + j, min(rows - j, V)) : Vec<T>{};
+      store(sum, fma(y, broadcast(x[p]), p < lanes ? Vec<T>{} : load(sum)));
+    }
+  for (ptrdiff_t half = lanes / 2 * width; half >= width; half /= 2)
+    for (ptrdiff_t j = 0; j < half; j += V) store(lane + j, load(lane + j) + load(lane + half + j));
+}
+
+}  // namespace
+}  // namespace pydl::PYDL_ISA
