@@ -4,7 +4,8 @@
 // tile, block, packing and partition never changes a bit.
 #include "kernels/gemm.h"
 
-#include "simd/vec.h"
+#include "kernels/gemv.h"
+#include "kernels/peak.h"
 
 namespace pydl::PYDL_ISA {
 namespace {
@@ -17,20 +18,15 @@ constexpr int kMaxRows = 12, kMaxVectors = 8;  // of a tile
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 12, 8, 6, 4, 3, 2, 2};
 constexpr int kMainVectors = kVectorBytes == 64 ? 4 : 3;
 constexpr ptrdiff_t kKc = kVectorBytes == 64 ? 2048 : 512;
+constexpr ptrdiff_t kRoom = (kVectorBytes == 64 ? 384 : 192) << 10;
 #else
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 6, 4, 2, 1, 1, 1, 1};
 constexpr int kMainVectors = 2;
-constexpr ptrdiff_t kKc = 2048;
+constexpr ptrdiff_t kKc = 2048, kRoom = 192 << 10;
 #endif
 
 template <class T>
-constexpr GemmBlocks kBlocks = {kMainVectors * kLanes<T>, kKc};
-
-// Columns that a panel of `cols` columns has in memory; those that do not exist are zero.
-template <class T>
-inline ptrdiff_t padded(ptrdiff_t cols) {
-  return ceil_div(cols, kLanes<T>) * kLanes<T>;
-}
+constexpr GemmBlocks kBlocks = {kMainVectors * kLanes<T>, kKc, kRoom / ptrdiff_t(sizeof(T))};
 
 // ---- copies ------------------------------------------------------------------------------------
 
@@ -47,38 +43,6 @@ inline void copy_run(T* to, const T* from, ptrdiff_t n) {
     }
   }
 }
-
-// Lane l of a with its bit W set, and lane l - W of b, change places.
-template <int W, class V, int... I>
-inline void exchange(V& a, V& b, Lanes<I...>) {
-  constexpr int N = sizeof...(I);
-  const V low = shuffle<(I & W ? N + I - W : I)...>(a, b);
-  b = shuffle<(I & W ? N + I : I + W)...>(a, b);
-  a = low;
-}
-
-// Lane j of r[i] and lane i of r[j] change places.
-template <int W = 1, class V, int N>
-inline void transpose(V (&r)[N]) {
-  if constexpr (W < N) {
-#pragma GCC unroll 16
-    for (int i = 0; i < N; ++i)
-      if (!(i & W)) exchange<W>(r[i], r[i + W], typename LanesUpTo<N>::Type{});
-    transpose<2 * W>(r);
-  }
-}
-
-// The vectors V at from, from + stride, ..., as many as they have lanes, transposed.
-template <class V, class T>
-struct Transposed {
-  static constexpr int kSide = sizeof(V) / sizeof(T);
-  V row[kSide];
-  Transposed(const T* from, ptrdiff_t stride) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kSide; ++i) __builtin_memcpy(&row[i], from + i * stride, sizeof(V));
-    transpose(row);
-  }
-};
 
 // to[i * to_row + j] = from[i + j * from_col] for i < done rows, j < done columns: squares of V.
 // The next columns are fetched meanwhile, as the processor follows no strides of pages.
@@ -171,25 +135,17 @@ void pack(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 
 // ---- register tiles ----------------------------------------------------------------------------
 
-// f(i, v) for each vector of a tile, unrolled, so that accumulators are registers.
-template <int MR, int NV, class F>
-inline void for_each_vector(F f) {
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 16
-    for (int v = 0; v < NV; ++v) f(i, v);
-}
-
 template <class T>
 using Tile = void (*)(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias);
 
 constexpr int kIntoL2 = 2;  // third argument of __builtin_prefetch
 
 // The strip of MR rows of `g` that starts at a and c, NV vectors wide; all of them exist in c. The
-// next strip of A is fetched meanwhile.
+// next strip of A is fetched meanwhile if so wished.
 template <class T, int MR, int NV>
 void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) {
-  constexpr ptrdiff_t V = kLanes<T>, kLine = 64 / sizeof(T);
+  constexpr ptrdiff_t V = kLanes<T>;
+  const ptrdiff_t run = g.fetch_next ? ptrdiff_t(64 / sizeof(T)) : g.k;  // a cache line of A
   Vec<T> acc[MR][NV];
   if (g.accumulate)
     for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = load(c + i * c_row + v * V); });
@@ -200,10 +156,11 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
   for (ptrdiff_t t = 0; t < g.taps; ++t) {
     const T* x_at = g.offsets ? a + g.offsets[t] : a;
     if (g.b_offsets) b = static_cast<const T*>(g.b) + g.b_offsets[t];
-    for (ptrdiff_t left = g.k; left > 0; left -= kLine) {
-      for_each_vector<MR, 1>(
-          [&](int i, int) { __builtin_prefetch(x_at + (MR + i) * a_row, 0, kIntoL2); });
-      for (ptrdiff_t p = min(left, kLine); p > 0; --p, x_at += a_col, b += b_row) {
+    for (ptrdiff_t left = g.k; left > 0; left -= run) {
+      if (g.fetch_next)
+        for_each_vector<MR, 1>(
+            [&](int i, int) { __builtin_prefetch(x_at + (MR + i) * a_row, 0, kIntoL2); });
+      for (ptrdiff_t p = min(left, run); p > 0; --p, x_at += a_col, b += b_row) {
         Vec<T> row[NV], x;
         for_each_vector<1, NV>([&](int, int v) { row[v] = load(b + v * V); });
         for_each_vector<MR, NV>([&](int i, int v) {
@@ -276,49 +233,7 @@ void multiply_panel(const GemmPanel& g) {
   }
 }
 
-template <class T>
-constexpr ptrdiff_t kLongRow = 4096 / sizeof(T);  // shorter ones a tile reads as well
-
-// One row times a wide B with contiguous rows, which are read side by side from end to end, as
-// memory likes it; c stays in L1: c[j] (+)= sum_p a[p] b[p,j] (+ bias[j]), n whole vectors.
-template <class T>
-void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
-                  ptrdiff_t b_row, T* c, const T* bias, bool accumulate) {
-  const auto add_rows = [&]<int ROWS>() {
-    for (ptrdiff_t j = 0; j < n; j += kLanes<T>) {
-      Vec<T> acc = accumulate ? load(c + j) : Vec<T>{};
-#pragma GCC unroll 8
-      for (int i = 0; i < ROWS; ++i)
-        acc = fma(broadcast(a[i * a_col]), load(b + i * b_row + j), acc);
-      store(c + j, acc);
-    }
-    a += ROWS * a_col;
-    b += ROWS * b_row;
-    accumulate = true;
-  };
-  for (; k >= 8; k -= 8) add_rows.template operator()<8>();
-  for (; k > 0; --k) add_rows.template operator()<1>();
-  for (ptrdiff_t j = 0; bias && j < n; j += kLanes<T>) store(c + j, load(c + j) + load(bias + j));
-}
-
-// The same where B has contiguous columns; k is whole vectors. No bias.
-template <class T>
-void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
-                             ptrdiff_t b_col, T* c, bool accumulate) {
-  constexpr ptrdiff_t kGroup = 2 * kLanes<T>;  // chains side by side
-  for (ptrdiff_t group = 0; group < n; group += kGroup) {
-    for (ptrdiff_t p = 0; p < k; p += kLanes<T>) {
-      for (ptrdiff_t j = group; j < min(n, group + kGroup); j += kLanes<T>) {
-        const Transposed<Vec<T>, T> square(b + j * b_col + p, b_col);
-        Vec<T> acc = p > 0 || accumulate ? load(c + j) : Vec<T>{};
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes<T>; ++i)
-          acc = fma(broadcast(a[(p + i) * a_col]), square.row[i], acc);
-        store(c + j, acc);
-      }
-    }
-  }
-}
+constexpr ptrdiff_t kBlockRows = 48;  // of A that meet several panels in turn
 
 // m rows of columns [j, end) of one product, k steps starting with `first`; c and bias are those of
 // column 0, a is that of step `first`.
@@ -327,11 +242,9 @@ void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdif
                     ptrdiff_t first, ptrdiff_t k, const T* a, const T* b, T* c, ptrdiff_t c_row,
                     const T* bias, bool accumulate) {
   if (m == 1 && g.b_col == 1 && g.n >= kLongRow<T> && k > 0) {
-    const ptrdiff_t n = (end - j) / kLanes<T> * kLanes<T>;
-    multiply_row(n, k, a, g.a_col, b + first * g.b_row + j, g.b_row, c + j, bias ? bias + j : bias,
-                 accumulate);
-    j += n;
-  } else if (m == 1 && g.b_row == 1 && !bias && k % kLanes<T> == 0 && k > 0) {
+    return multiply_row(end - j, k, a, g.a_col, b + first * g.b_row + j, g.b_row, c + j,
+                        bias ? bias + j : bias, accumulate);
+  } else if (m == 1 && g.b_row == 1 && !bias && k >= kLanes<T>) {
     const ptrdiff_t n = (end - j) / kLanes<T> * kLanes<T>;
     multiply_row_transposed(n, k, a, g.a_col, b + first + j * g.b_col, g.b_col, c + j, accumulate);
     j += n;
@@ -356,25 +269,30 @@ void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdif
       const T* from = b + (first + p) * g.b_row + group * g.b_col;
       const bool pack = g.pack_panels > 0 || (n % kLanes<T> && p + steps > inside);
       if (pack) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n, steps);
-      for (ptrdiff_t at = group; at < group + n; at += g.panel) {
-        const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
-        if (pack) from = packed + (at - group) * steps;
-        multiply_panel<T>({.m = m,
-                           .cols = cols,
-                           .k = steps,
-                           .taps = 1,
-                           .offsets = nullptr,
-                           .a = a + p * g.a_col,
-                           .a_row = g.a_row,
-                           .a_col = g.a_col,
-                           .b = from,
-                           .b_row = pack ? width : g.b_row,
-                           .b_offsets = nullptr,
-                           .c = c + at * g.c_col,
-                           .c_row = c_row,
-                           .c_col = g.c_col,
-                           .bias = last_bias ? last_bias + at : nullptr,
-                           .accumulate = p > 0 || accumulate});
+      // Some rows at a time, so that C is written in longer runs.
+      const ptrdiff_t rows = n > g.panel ? kBlockRows : m;
+      for (ptrdiff_t i = 0; i < m; i += rows) {
+        for (ptrdiff_t at = group; at < group + n; at += g.panel) {
+          const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
+          multiply_panel<T>(
+              {.m = min(rows, m - i),
+               .cols = cols,
+               .k = steps,
+               .taps = 1,
+               .offsets = nullptr,
+               .a = a + i * g.a_row + p * g.a_col,
+               .a_row = g.a_row,
+               .a_col = g.a_col,
+               .b = pack ? packed + (at - group) * steps : from + (at - group) * g.b_col,
+               .b_row = pack ? width : g.b_row,
+               .b_offsets = nullptr,
+               .c = c + i * c_row + at * g.c_col,
+               .c_row = c_row,
+               .c_col = g.c_col,
+               .bias = last_bias ? last_bias + at : nullptr,
+               .accumulate = p > 0 || accumulate,
+               .fetch_next = room && g.a_col == 1});
+        }
       }
     }
     p += steps;
@@ -435,56 +353,6 @@ void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 
 // ---- n == 1 ------------------------------------------------------------------------------------
 
-// y[r] = sum_k a[r,k] x[k] for the rows there are of as many as lanes, over virtual lanes: lane l
-// adds the products of k = l, l + LANES, ... as one FMA chain, then halves are added until one is
-// left. x is padded with zeros.
-template <class T, int LANES>
-void dot_rows(ptrdiff_t rows, ptrdiff_t k, const T* a, ptrdiff_t a_row, const T* x, T* y) {
-  constexpr int V = int(kLanes<T>), NV = LANES / V;
-  alignas(64) T lanes[V * V];  // V of each row
-  for (ptrdiff_t r = 0; r < rows; ++r, a += a_row) {
-    Vec<T> acc[NV] = {};
-    ptrdiff_t p = 0;
-    for (; p + LANES <= k; p += LANES)
-      for_each_vector<1, NV>(
-          [&](int, int v) { acc[v] = fma(load(a + p + v * V), load(x + p + v * V), acc[v]); });
-    if (p < k)
-      for_each_vector<1, NV>([&](int, int v) {
-        const ptrdiff_t left = k - p - v * V;
-        const Vec<T> part = load_partial(a + p + v * V, left < 0 ? 0 : min<ptrdiff_t>(left, V));
-        acc[v] = fma(part, load(x + p + v * V), acc[v]);
-      });
-#pragma GCC unroll 8
-    for (int half = NV / 2; half > 0; half /= 2)
-#pragma GCC unroll 16
-      for (int v = 0; v < half; ++v) acc[v] += acc[v + half];
-    store(lanes + r * V, acc[0]);
-  }
-  Transposed<Vec<T>, T> lane(lanes, V);
-#pragma GCC unroll 8
-  for (int half = V / 2; half > 0; half /= 2)
-#pragma GCC unroll 16
-    for (int l = 0; l < half; ++l) lane.row[l] += lane.row[l + half];
-  store(y, lane.row[0]);
-}
-
-// The same where a[r,k] lies at a[k * a_col + r], up to four vectors of rows: the lanes are rows of
-// vectors in `lane`.
-template <class T>
-void dot_columns(ptrdiff_t rows, ptrdiff_t k, ptrdiff_t lanes, const T* a, ptrdiff_t a_col,
-                 const T* x, T* lane) {
-  constexpr ptrdiff_t V = kLanes<T>;
-  const ptrdiff_t width = padded<T>(rows);
-  for (ptrdiff_t p = 0; p < k || p < lanes || p & (lanes - 1); ++p, a += a_col)
-    for (ptrdiff_t j = 0; j < rows; j += V) {
-      T* sum = lane + (p & (lanes - 1)) * width + j;
-      const Vec<T> y = p < k ? load_partial(a + j, min(rows - j, V)) : Vec<T>{};
-      store(sum, fma(y, broadcast(x[p]), p < lanes ? Vec<T>{} : load(sum)));
-    }
-  for (ptrdiff_t half = lanes / 2 * width; half >= width; half /= 2)
-    for (ptrdiff_t j = 0; j < half; j += V) store(lane + j, load(lane + j) + load(lane + half + j));
-}
-
 template <class T>
 void rows(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   constexpr int kMost = 256 / sizeof(T);  // virtual lanes
@@ -542,20 +410,6 @@ void combine(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     if (g.bias) add(c, static_cast<const T*>(g.bias));
     activate(g, c, g.n, 1, g.n);
   }
-}
-
-// ---- the machine's peak ------------------------------------------------------------------------
-
-constexpr int kPeakChains = 12;  // enough for two FMAs a cycle of latency up to 6
-
-void fma_peak(ptrdiff_t iterations, double* sink) {
-  Vec<float> acc[kPeakChains], sum = {};
-  const Vec<float> x = broadcast(0.5f), y = broadcast(1.0f);
-  for_each_vector<1, kPeakChains>([&](int, int c) { acc[c] = broadcast(float(c)); });
-  for (ptrdiff_t i = 0; i < iterations; ++i)
-    for_each_vector<1, kPeakChains>([&](int, int c) { acc[c] = fma(acc[c], x, y); });
-  for_each_vector<1, kPeakChains>([&](int, int c) { sum += acc[c]; });
-  *sink = double(sum[0]);
 }
 
 }  // namespace

@@ -13,8 +13,9 @@ constexpr int kGemmBatchAxes = 4;                 // axes of a batch in one laun
 
 // Block sizes of one dtype, in elements of the axis they cut.
 struct GemmBlocks {
-  ptrdiff_t nr;  // columns of a panel
-  ptrdiff_t kc;  // a kc x nr panel of B streams from L2
+  ptrdiff_t nr;    // columns of a panel
+  ptrdiff_t kc;    // a kc x nr panel of B streams from L2
+  ptrdiff_t room;  // elements of the panels that an item of `tiles` packs: they stay in L2
 };
 
 // m rows of a product with one panel of B: for i < m and j < cols
@@ -33,6 +34,7 @@ struct GemmPanel {
   ptrdiff_t c_col = 1;         // else c_row is 1 and c the transpose of an array
   const void* bias = nullptr;  // or null
   bool accumulate = false;
+  bool fetch_next = false;  // into L2: the rows of A of the next tile, whose columns are contiguous
 };
 using GemmPanelFn = void (*)(const GemmPanel&);
 

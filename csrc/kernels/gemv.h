@@ -63,7 +63,7 @@ void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_c
   };
   // Squares of whole cache lines, which many columns would drive out of L1 before their second use;
   // of the first and the last square some steps are left out.
-  const ptrdiff_t head = b_col % V == 0 && b_col >= kLongRow<T> ? to_alignment(b) : 0,
+  const ptrdiff_t head = b_col % V == 0 && b_col >= kLongRow<T> / 2 ? to_alignment(b) : 0,
                   last = (k - head) / V * V + head;
   for (ptrdiff_t group = 0; group < n; group += kGroup) {
     const auto for_group = [&](ptrdiff_t p, bool start, auto f) {

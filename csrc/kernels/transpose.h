@@ -22,39 +22,35 @@ inline void for_each_vector(F f) {
     for (int v = 0; v < NV; ++v) f(i, v);
 }
 
-// Runs of W elements of a and of b in turn, from the low and the high halves of their groups of 16
-// bytes, which a processor shuffles fastest.
+// Lane l of a with its bit W set, and lane l - W of b, change places.
 template <int W, class V, int... I>
-inline void interleave(V& a, V& b, Lanes<I...>) {
-  constexpr int N = sizeof...(I), Q = 16 * N / sizeof(V);
-  const V low = shuffle<(I / Q * Q + I % Q / (2 * W) * W + I % W + (I & W ? N : 0))...>(a, b);
-  b = shuffle<(I / Q * Q + Q / 2 + I % Q / (2 * W) * W + I % W + (I & W ? N : 0))...>(a, b);
+inline void exchange(V& a, V& b, Lanes<I...>) {
+  constexpr int N = sizeof...(I);
+  const V low = shuffle<(I & W ? N + I - W : I)...>(a, b);
+  b = shuffle<(I & W ? N + I : I + W)...>(a, b);
   a = low;
 }
 
-// The vectors V at from, from + stride, ..., as many as they have lanes, transposed. Each register
-// starts with 16 bytes of several of them, so that no element has to leave its group.
+// Lane j of r[i] and lane i of r[j] change places.
+template <int W = 1, class V, int N>
+inline void transpose(V (&r)[N]) {
+  if constexpr (W < N) {
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i)
+      if (!(i & W)) exchange<W>(r[i], r[i + W], typename LanesUpTo<N>::Type{});
+    transpose<2 * W>(r);
+  }
+}
+
+// The vectors V at from, from + stride, ..., as many as they have lanes, transposed.
 template <class V, class T>
 struct Transposed {
-  static constexpr int kSide = sizeof(V) / sizeof(T), kQuad = 16 / sizeof(T);
+  static constexpr int kSide = sizeof(V) / sizeof(T);
   V row[kSide];
   Transposed(const T* from, ptrdiff_t stride) {
-    const typename LanesUpTo<kSide>::Type lanes;
-#pragma GCC unroll 8
-    for (int q = 0; q < kSide; q += kQuad) {
-#pragma GCC unroll 4
-      for (int i = 0; i < kQuad; ++i)
-        row[q + i] = load_groups<V>(from + i * stride + q, kQuad * stride);
-#pragma GCC unroll 2
-      for (int i = 0; i < kQuad; i += 2) interleave<1>(row[q + i], row[q + i + 1], lanes);
-      if constexpr (kQuad == 4) {
-        interleave<2>(row[q], row[q + 2], lanes);
-        interleave<2>(row[q + 1], row[q + 3], lanes);
-        const V second = row[q + 2];
-        row[q + 2] = row[q + 1];
-        row[q + 1] = second;
-      }
-    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kSide; ++i) __builtin_memcpy(&row[i], from + i * stride, sizeof(V));
+    transpose(row);
   }
 };
 

@@ -1,6 +1,7 @@
 #include "runtime/gemm_driver.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "kernels/gemm.h"
 #include "runtime/dispatch.h"
@@ -12,13 +13,11 @@ namespace pydl {
 namespace {
 
 constexpr double kSerialWork = 2 * kThreadWork;
-constexpr double kItemWork = 1e6;            // of one item, where there is enough for several
-constexpr ptrdiff_t kNarrow = 16;            // columns
-constexpr ptrdiff_t kMostItems = 64;         // of one product
-constexpr ptrdiff_t kFewRows = 32;           // of an item, at least
-constexpr ptrdiff_t kPackedRows = 288;       // rows that pay for packing B in a launch of its own
-constexpr ptrdiff_t kRoomBytes = 256 << 10;  // for the panels of an item: a quarter of L2
-constexpr ptrdiff_t kRoomSteps = 1024;
+constexpr double kItemWork = 1e6;              // of one item, where there is enough for several
+constexpr ptrdiff_t kNarrow = 16;              // columns
+constexpr ptrdiff_t kMostItems = 64;           // of one product
+constexpr ptrdiff_t kFewRows = 32;             // of an item, at least
+constexpr ptrdiff_t kPackedRows = 288;         // rows that pay for packing B in memory
 constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of A copied at a time: in L3
 constexpr ptrdiff_t kPartialBytes = 32 << 20;  // of partial sums of long chains at a time
 
@@ -54,8 +53,8 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
                             std::max(g.row_blocks, g.m / kFewRows));
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
   const bool serial = work * double(products) <= kSerialWork;
-  Scratch<char> panels(g.room * g.item * items);
-  if (g.room > 0) g.panels = panels.get();
+  std::optional<Scratch<char>> panels;
+  if (g.room > 0) g.panels = panels.emplace(g.room * g.item * items).get();
   launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items,
          serial ? items : product_grain(work / double(blocks), items));
 }
@@ -88,13 +87,12 @@ void straight(Gemm& g) {
 // Many rows of A: each block of columns packs its panels of B once, and they stay in L2 while all
 // of A passes by. A launch before copies A where its rows are not contiguous.
 void packed(Gemm& g) {
-  const ptrdiff_t nr = g.kernels.blocks[g.type].nr, line = ptrdiff_t(kAlignment) / g.item;
-  g.panel = nr;
-  const ptrdiff_t k = std::min(g.k, kGemmSegment);
-  g.pack_panels =
-      std::clamp<ptrdiff_t>(kRoomBytes / (nr * g.item * std::min<ptrdiff_t>(k, kRoomSteps)), 1, 8);
-  g.pack_panels = std::min(g.pack_panels, ceil_div(g.n, nr));
-  g.room = std::min(kRoomBytes / g.item, g.pack_panels * nr * k);
+  const GemmBlocks& blocks = g.kernels.blocks[g.type];
+  const ptrdiff_t k = std::min(g.k, kGemmSegment), line = ptrdiff_t(kAlignment) / g.item;
+  g.panel = blocks.nr;
+  g.pack_panels = std::clamp<ptrdiff_t>(blocks.room / (blocks.nr * k), 1,
+                                        std::min<ptrdiff_t>(8, ceil_div(g.n, blocks.nr)));
+  g.room = std::min(blocks.room, g.pack_panels * blocks.nr * k);
   // The columns of A^T are read well enough where they are few, or near.
   const bool near = g.a_row == 1 && (g.k <= 128 || g.m * g.k * g.item <= 2 << 20);
   if (g.a_col == 1 || near) return launch_tiles(g, g.m);
