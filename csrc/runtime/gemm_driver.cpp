@@ -41,9 +41,11 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
   for (int axis = 0; axis < g.batch_axes; ++axis) products *= g.batch_shape[axis];
   const double work = double(g.m) * double(g.n) * double(g.k) / double(g.segments);
   const double item_work = g.m == 1 ? kItemWork / 8 : kItemWork;  // one row waits for memory
-  const double wanted = std::min(double(kMostItems), work * double(products) / item_work);
-  // One row reads all of B: in runs of 2 KiB from cache, of 8 KiB from memory.
-  const ptrdiff_t run = (g.n * g.k * g.item > kPackedBytes ? 8192 : 2048) / g.item;
+  const double all = work * double(products);
+  const double wanted =
+      std::max(std::min(double(kMostItems), all / item_work), std::min(2.0, all / kSerialWork));
+  // One row reads all of B: in runs of 1 KiB from cache, of 8 KiB from memory.
+  const ptrdiff_t run = (g.n * g.k * g.item > kPackedBytes ? 8192 : 1024) / g.item;
   g.row_blocks = ceil_div(g.m, most_rows);
   g.col_blocks = std::clamp<ptrdiff_t>(ptrdiff_t(wanted) / (g.row_blocks * products), 1,
                                        ceil_div(g.n, g.m == 1 ? std::max(run, g.panel) : g.panel));
@@ -52,7 +54,7 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
   g.row_blocks = std::clamp(ptrdiff_t(enough) / (g.col_blocks * products), g.row_blocks,
                             std::max(g.row_blocks, g.m / kFewRows));
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
-  const bool serial = work * double(products) <= kSerialWork;
+  const bool serial = all <= kSerialWork;
   std::optional<Scratch<char>> panels;
   if (g.room > 0) g.panels = panels.emplace(g.room * g.item * items).get();
   launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items,
