@@ -11,6 +11,10 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import contextlib
+import io
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -573,3 +577,91 @@ def test_callback(case: Any) -> None:
     same_history(*histories)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         close(a, b, 1e-3)  # eight epochs
+
+
+def test_csv_logger(tmp_path: Path) -> None:
+    """With validation; without, Keras adds columns of "NA" for it, and pydl does not."""
+    x, y = rows()
+    files = []
+    for package, model in zip((pydl, keras), both_models(), strict=True):
+        files.append(tmp_path / f"{package.__name__}.csv")
+        callback = package.callbacks.CSVLogger(str(files[-1]))
+        model.fit(
+            x, y, batch_size=16, epochs=3, shuffle=False, validation_split=0.2, verbose=0,
+            callbacks=[callback],
+        )  # fmt: skip
+    ours, theirs = ([row.split(",") for row in f.read_text().split()] for f in files)
+    assert ours[0] == theirs[0]
+    close(np.array(ours[1:], float), np.array(theirs[1:], float), 1e-4)
+
+
+def test_model_checkpoint_keeps_the_same_epochs(tmp_path: Path) -> None:
+    x, y = rows()
+    kept = []
+    for package, model, ending in zip(
+        (pydl, keras), both_models(), ("safetensors", "keras"), strict=True
+    ):
+        folder = tmp_path / package.__name__
+        folder.mkdir()
+        callback = package.callbacks.ModelCheckpoint(
+            str(folder / ("{epoch:02d}." + ending)), monitor="val_loss", save_best_only=True
+        )
+        model.fit(
+            x, y, batch_size=16, epochs=6, shuffle=False, validation_split=0.2, verbose=0,
+            callbacks=[callback],
+        )  # fmt: skip
+        kept.append(sorted(path.stem for path in folder.iterdir()))
+    assert kept[0] == kept[1]
+
+
+def test_terminate_on_nan_stops_at_the_same_batch() -> None:
+    x, y = rows()
+    x[40, 0] = np.nan
+    batches = []
+    for package, model in zip((pydl, keras), both_models(), strict=True):
+        seen: list[int] = []
+        callbacks = [
+            package.callbacks.TerminateOnNaN(),
+            package.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs, s=seen: s.append(batch)
+            ),
+        ]
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0, callbacks=callbacks)
+        batches.append(seen)
+    assert batches[0] == batches[1]
+
+
+def test_hooks_run_in_the_same_order() -> None:
+    x, y = rows()
+    hooks = [
+        f"on_{what}_{when}"
+        for what in (
+            "train",
+            "epoch",
+            "train_batch",
+            "test",
+            "test_batch",
+            "predict",
+            "predict_batch",
+        )
+        for when in ("begin", "end")
+    ]
+    calls = []
+    for package, model in zip((pydl, keras), both_models(), strict=True):
+        seen: list[Any] = []
+
+        def hook(name: str, seen: list[Any] = seen) -> Any:
+            return lambda self, *arguments, **logs: seen.append(
+                (name, *(a for a in arguments if isinstance(a, int)))
+            )
+
+        recorder = type("Recorder", (package.callbacks.Callback,), {h: hook(h) for h in hooks})()
+        model.fit(
+            x, y, batch_size=16, epochs=2, validation_split=0.2, verbose=0, callbacks=[recorder]
+        )
+        model.evaluate(x, y, verbose=0, callbacks=[recorder])
+        model.predict(x, verbose=0, callbacks=[recorder])
+        calls.append(seen)
+    assert calls[0] == calls[1]
