@@ -13,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import contextlib
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def uniform(shape: Any, low: float = -2, high: float = 2, seed: int = 0) -> np.n
 
 
 def ids(case: Any) -> str:
-    return "-".join(str(part) for part in case if part != {})[:60]
+    text = "-".join(str(part) for part in case if part != {})
+    return re.sub(r" at 0x\w+", "", text)[:60]
 
 
 # Activations
@@ -175,6 +177,15 @@ def test_mean_iou() -> None:
     ours, theirs = (package.metrics.MeanIoU(num_classes=4) for package in (pydl, keras))
     for metric in (ours, theirs):
         metric.update_state(t, p)
+    close(ours.result(), theirs.result())
+
+
+@pytest.mark.parametrize("name", ["Mean", "Sum"])
+def test_metric_of_values(name: str) -> None:
+    ours, theirs = (getattr(package.metrics, name)() for package in (pydl, keras))
+    for metric in (ours, theirs):
+        metric.update_state(uniform((9,)))
+        metric.update_state(uniform((16,), seed=1), uniform((16,), 0, 2, 2))
     close(ours.result(), theirs.result())
 
 
@@ -329,6 +340,8 @@ LAYERS = [
     ("Permute", {"dims": (2, 1)}, (6, 3, 4)),
     ("RepeatVector", {"n": 3}, (6, 4)),
     ("Identity", {}, (6, 4)),
+    ("ActivityRegularization", {"l1": 0.01, "l2": 0.02}, (6, 4)),
+    ("Lambda", {"function": lambda x: x * x + 1}, (6, 4)),
     ("Dropout", {"rate": 0.0}, (6, 4)),
     ("BatchNormalization", {"momentum": 0.8}, (6, 4)),
     ("BatchNormalization", {"axis": 1, "scale": False}, (6, 3, 4)),
