@@ -64,9 +64,10 @@ def load_model(
 ) -> Any:
     """Return the model that `Model.save` wrote, ready to go on with its training.
 
-    Nothing in the file is executed: it names classes and functions, which must be pydl's, defined
-    in modules that are imported, or among `custom_objects`. The global random generator is left as
-    it is; see `Model.save`.
+    Nothing in the file is executed: it names classes and functions, which must be pydl's,
+    registered (`utils.register_keras_serializable`), or among `custom_objects`; classes are found
+    also in modules that are imported. The global random generator is left as it is; see
+    `Model.save`.
 
     Args:
         path: The file.
