@@ -122,6 +122,8 @@ class Layer(WeightOwner):
     supports_masking = False
     # Layers that compute with floats set this: integer inputs are then cast like other floats.
     casts_integers = False
+    # Layers whose input is integers, as ids, set this: models then do not cast those to floats.
+    takes_integers = False
 
     _built_for: Any  # the input shape, once built
     _building = False

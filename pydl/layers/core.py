@@ -468,7 +468,7 @@ class InputLayer(Layer):
     Args:
         shape: Shape without the batch axis, None where an axis is free.
         batch_size: Size of the batch axis, None for any.
-        dtype: Type of the input; None takes `config.floatx()`. Integers stay integers.
+        dtype: Type of the input; None takes `config.floatx()`. Models cast their inputs to it.
         name: See `Layer`.
 
     >>> InputLayer((784,)).batch_input_shape
@@ -521,6 +521,23 @@ class InputLayer(Layer):
         }
 
 
+def as_declared(value: Any, dtype: str, keep_integers: bool) -> Any:
+    """Return an input of a model in the type that the model declares for it.
+
+    Args:
+        value: The input; what is no Tensor, as a SparseTensor, is returned as it is.
+        dtype: The declared type. Floats stay what they are where it is a float type.
+        keep_integers: Whether integers too stay where it is a float type.
+    """
+    if not isinstance(value, Tensor):
+        return value
+    wanted, kind = np.dtype(dtype), value.dtype.kind
+    stays = kind == "f" or (keep_integers and kind in "iu")
+    if value.dtype == wanted or (wanted.kind == "f" and stays):
+        return value
+    return ops.astype(value, wanted)
+
+
 def Input(
     shape: Sequence[int | None] | int | None = None,
     batch_size: int | None = None,
@@ -535,7 +552,8 @@ def Input(
     Args:
         shape: Shape without the batch axis.
         batch_size: Size of the batch axis, None for any.
-        dtype: Type of the input; None takes `config.floatx()`.
+        dtype: Type of the input; None takes `config.floatx()`. Models cast their inputs to it;
+            only integers that go to Embedding layers alone stay where it is a float type.
         name: Name of the input.
 
     >>> Input((28, 28, 1)).shape

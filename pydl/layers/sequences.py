@@ -40,6 +40,8 @@ class Embedding(Layer):
     (1, 2, 2)
     """
 
+    takes_integers = True
+
     def __init__(
         self,
         input_dim: int,

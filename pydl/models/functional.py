@@ -12,7 +12,8 @@ import numpy as np
 from pydl import ops
 from pydl.layers import Dense, InputLayer
 from pydl.layers.base import Layer, deserialize
-from pydl.layers.nest import held, is_shape, map_tensors
+from pydl.layers.core import as_declared
+from pydl.layers.nest import held, is_shape, map_shapes, map_tensors
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, replaced
 from pydl.models.base import Model
 from pydl.registry import serialize
@@ -83,6 +84,7 @@ class Functional(Model):
                     f"Model: layer names must differ, {name!r} is there twice; pass name="
                 )
         self._program = _Program(start, self._nodes, end)
+        self._keep_integers = [self._goes_to_ids(t.key) for t in start]
         self.built = True
         self._built_for = self.input_shape
 
@@ -149,6 +151,14 @@ class Functional(Model):
             _shapes_through(node, values)
         return replaced(lambda t: values[t.key], self._symbolic_outputs, SymbolicTensor)
 
+    def _output_spec(self, inputs: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return the shapes for these inputs, and the dtypes that the outputs have."""
+        if type(self).call is not Functional.call:
+            return super()._output_spec(inputs, args, kwargs)
+        shapes = self.compute_output_shape(map_tensors(lambda t: t.shape, inputs))
+        dtypes = iter(t.dtype for t in self.outputs)
+        return map_shapes(lambda shape: Spec(shape, next(dtypes)), shapes)
+
     def _in_order(self, nest: Any) -> list[Any]:
         """Return what is given for the inputs in their order."""
         wanted = self._symbolic_inputs
@@ -172,13 +182,15 @@ class Functional(Model):
     def call(self, inputs: Any) -> Any:
         """Return the outputs, nested as they were given."""
         values = [
-            self._fitted(spec, value)
-            for spec, value in zip(self.inputs, self._in_order(inputs), strict=True)
+            self._fitted(spec, value, keep)
+            for spec, value, keep in zip(
+                self.inputs, self._in_order(inputs), self._keep_integers, strict=True
+            )
         ]
         found = iter(self._program.run(values, self._emit_logits))
         return replaced(lambda t: next(found), self._symbolic_outputs, SymbolicTensor)
 
-    def _fitted(self, spec: SymbolicTensor, value: Any) -> Any:
+    def _fitted(self, spec: SymbolicTensor, value: Any, keep_integers: bool) -> Any:
         """Return an input as its layer declares it; an axis of 1 at the end may come or go."""
         shape, wanted = tuple(value.shape), spec.shape
         if isinstance(value, Tensor):
@@ -186,8 +198,7 @@ class Functional(Model):
                 value = ops.expand_dims(value, -1)
             elif len(shape) - 1 == len(wanted) and shape[-1] == 1:
                 value = ops.squeeze(value, -1)
-            if value.dtype.kind == "f" and np.dtype(spec.dtype).kind in "iu":
-                value = ops.astype(value, spec.dtype)
+            value = as_declared(value, spec.dtype, keep_integers)
         fits = len(value.shape) == len(wanted) and all(
             m is None or m == n for m, n in zip(wanted[1:], value.shape[1:], strict=False)
         )
@@ -229,9 +240,25 @@ class Functional(Model):
         """Tell whether the only input goes to Dense layers and nowhere else."""
         if type(self).call is not Functional.call or len(self.inputs) != 1:
             return False
-        key = self.inputs[0].key
-        users = [n for n in self._nodes if any(t.key == key for t in n.inputs)]
+        users = self._users(self.inputs[0].key)
         return bool(users) and all(type(n.layer) is Dense for n in users)
+
+    def _users(self, key: Key) -> list[Node]:
+        """Return the calls that take a tensor."""
+        return [n for n in self._nodes if any(t.key == key for t in n.inputs)]
+
+    def _goes_to_ids(self, key: Key) -> bool:
+        """Tell whether an input goes to layers that take integers and nowhere else."""
+        users = self._users(key)
+        return bool(users) and all(n.layer.takes_integers for n in users)
+
+    @property
+    def takes_integers(self) -> bool:  # type: ignore[override]
+        """Whether integers stay integers for all inputs."""
+        return all(
+            keep or np.dtype(t.dtype).kind != "f"
+            for t, keep in zip(self.inputs, self._keep_integers, strict=True)
+        )
 
     def _connections(self) -> list[str]:
         """Return for each layer the tensors it takes, as text; empty strings if that is a line."""

@@ -6,8 +6,11 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from pydl.layers import Dense, InputLayer
 from pydl.layers.base import Layer, deserialize
+from pydl.layers.core import as_declared
 from pydl.layers.nest import is_shape, map_shapes
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor
 from pydl.models.base import Model
@@ -58,6 +61,28 @@ class Sequential(Model):
     def layers(self) -> list[Layer]:
         """The layers, without the input."""
         return list(self._layers)
+
+    @property
+    def _input_dtype(self) -> str:
+        """The type to which the input is cast, but for integers that the first layer takes."""
+        return self._layers[0].dtype if self._input is None else self._input.input_dtype
+
+    @property
+    def takes_integers(self) -> bool:  # type: ignore[override]
+        """Whether integers stay integers."""
+        if not self._layers:
+            return False
+        return self._layers[0].takes_integers or np.dtype(self._input_dtype).kind != "f"
+
+    def _output_dtype(self, dtype: str) -> str:
+        """Return the dtype of the last layer's output for an input of this one."""
+        if not self._layers:
+            return dtype
+        if not (self._layers[0].takes_integers and np.dtype(dtype).kind in "iu"):
+            dtype = self._input_dtype
+        for layer in self._layers:
+            dtype = layer._output_dtype(dtype)
+        return dtype
 
     def _dense_first(self) -> bool:
         """Tell whether the input goes to a Dense layer and nowhere else."""
@@ -202,6 +227,8 @@ class Sequential(Model):
 
     def _through(self, layers: Sequence[Layer], x: Any) -> Any:
         """Return the output of some layers; errors name the layer before."""
+        if self._layers:
+            x = as_declared(x, self._input_dtype, self._layers[0].takes_integers)
         i = 0
         try:
             for i, layer in enumerate(layers):  # noqa: B007  (the handler needs i)
