@@ -181,7 +181,7 @@ class Layer(WeightOwner):
                 )
         elif name in ("input_shape", "output_shape") and not self.built:
             raise AttributeError(f"{self.label}: has no {name} before it is built")
-        elif name in ("input", "output"):
+        elif name in ("input", "inputs", "output", "outputs") and hasattr(type(self), name):
             raise AttributeError(
                 f"{self.label}: has no {name} before it is part of a model whose input shape is "
                 "known; call it on Input(shape), or put it into a Sequential that is built"

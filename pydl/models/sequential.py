@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from pydl.layers import Dense, InputLayer
+from pydl.layers import Dense, InputLayer, Lambda
 from pydl.layers.base import Layer, deserialize
 from pydl.layers.core import as_declared
-from pydl.layers.nest import is_shape, map_shapes
+from pydl.layers.merging import Merge
+from pydl.layers.nest import held, is_shape, map_shapes
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor
 from pydl.models.base import Model
 from pydl.models.functional import Functional
@@ -86,7 +87,7 @@ class Sequential(Model):
 
     def _dense_first(self) -> bool:
         """Tell whether the input goes to a Dense layer and nowhere else."""
-        plain = type(self).call is Sequential.call and type(self).__call__ is Model.__call__
+        plain = type(self).call is Sequential.call and type(self).__call__ is Sequential.__call__
         return plain and bool(self._layers) and type(self._layers[0]) is Dense
 
     def add(self, layer: Any) -> None:
@@ -178,6 +179,16 @@ class Sequential(Model):
         return self._node(0)
 
     @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic input as a list."""
+        return list(held(self.input, SymbolicTensor))
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic output, or outputs, as a list."""
+        return list(held(self.output, SymbolicTensor))
+
+    @property
     def output(self) -> Any:
         """The symbolic output of the last layer."""
         return self._node(-1)
@@ -213,6 +224,39 @@ class Sequential(Model):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the last layer's output."""
         return self._shapes(input_shape)[-1] if self._layers else input_shape
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the output for an array, or for a list or dictionary that holds only one."""
+        if not isinstance(inputs, Tensor):
+            inputs = self._only(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _only(self, inputs: Any) -> Any:
+        """Return what a list or dictionary holds, where the first layer takes one tensor.
+
+        Raises:
+            ValueError: It holds several.
+        """
+        if not isinstance(inputs, (list, tuple, Mapping)) or self._takes_nest():
+            return inputs
+        entries = list(inputs.values() if isinstance(inputs, Mapping) else inputs)
+        if not isinstance(inputs, Mapping) and not any(hasattr(e, "shape") for e in entries):
+            return inputs  # an array as plain numbers
+        if len(entries) != 1:
+            shapes = ", ".join(str(tuple(np.shape(entry))) for entry in entries)
+            raise ValueError(
+                f"{self.label}: takes one input, got {len(entries)} of shapes {shapes}; for "
+                "several inputs use Model(inputs, outputs)"
+            )
+        return entries[0]
+
+    def _takes_nest(self) -> bool:
+        """Tell whether the first layer may take a list or dictionary of tensors."""
+        if self._shape is not None or not self._layers:
+            return self._shape is None or not is_shape(self._shape)
+        first = self._layers[0]
+        users = type(first).__module__.partition(".")[0] != "pydl"
+        return users or isinstance(first, (Merge, Lambda, Model))
 
     def call(self, inputs: Any) -> Any:
         """Return the output of the last layer."""
