@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import pickle
+import warnings
 import weakref
 
 import numpy as np
@@ -431,3 +432,47 @@ def test_errors():
         np.asarray(a)
     with pytest.raises(TypeError, match="make it a weight of a Layer"):
         a * pydl.Variable([1.0, 2.0, 3.0], name="w")
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize(
+    "targets",
+    [
+        lambda y: [y, None],
+        lambda y: (y, None),
+        lambda y: {"a": y, "b": None},
+        lambda y: {"a": y},
+        lambda y: [y, y],
+    ],
+)
+def test_an_output_without_a_loss_needs_no_targets(targets, eager):
+    x = np.random.default_rng(0).standard_normal((20, 3), np.float32)
+    y = x[:, :1]
+    pydl.utils.set_random_seed(0)
+    entry = layers.Input((3,))
+    a, b = layers.Dense(1, name="a"), layers.Dense(1, name="b")
+    model = models.Model(entry, [a(entry), b(entry)])
+    alone = models.Model(entry, a.output)
+    model.compile("sgd", ["mse", None], metrics=[["mae"], None], run_eagerly=eager)
+    alone.compile("sgd", "mse", metrics=["mae"], run_eagerly=eager)
+    start, given = model.get_weights(), targets(y)
+
+    def run(model, y):
+        model.optimizer = optimizers.SGD()
+        for layer, weights in ((a, start[:2]), (b, start[2:])):
+            layer.set_weights(weights)
+        pydl.utils.set_random_seed(1)
+        history = model.fit(x, y, epochs=4, batch_size=8, validation_split=0.2, verbose=0)
+        return (
+            history.history["loss"],
+            history.history["val_loss"],
+            model.train_on_batch(x, y)[0],
+            model.evaluate(x, y, verbose=0)[0],
+            a.kernel.numpy().tolist(),
+        )
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "SGD: no gradients for kernel, bias")
+        found = run(model, given)
+    assert found == run(alone, y)
+    np.testing.assert_array_equal(b.kernel.numpy(), start[2])

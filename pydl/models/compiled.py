@@ -65,7 +65,8 @@ def by_output(who: str, argument: str, value: Any, names: Sequence[str]) -> list
                 f"{did_you_mean(missing[0], names)}"
             )
         return list(value.values()) if len(names) == 1 else [value.get(name) for name in names]
-    found = flatten(value)
+    gaps = isinstance(value, (list, tuple)) and any(entry is None for entry in value)
+    found = list(value) if gaps else flatten(value)
     if not found:
         return [None] * len(names)
     if len(found) != len(names) and not (argument == "sample_weight" and len(found) == 1):

@@ -26,8 +26,8 @@ def flatten(nest: Any) -> list[Any]:
 
 
 def map_leaves(f: Callable[[Any], Any], nest: Any) -> Any:
-    """Return the same nest with `f` applied to its leaves; None stays."""
-    return None if nest is None else map_tensors(f, nest)
+    """Return the same nest with `f` applied to its leaves; None stays, inside it too."""
+    return map_tensors(lambda leaf: None if leaf is None else f(leaf), nest)
 
 
 def _named(nest: Any, name: str) -> Iterator[tuple[str, Any]]:
