@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import pickle
+import re
 import warnings
 import weakref
 
@@ -476,3 +477,57 @@ def test_an_output_without_a_loss_needs_no_targets(targets, eager):
         found = run(model, given)
     assert found == run(alone, y)
     np.testing.assert_array_equal(b.kernel.numpy(), start[2])
+
+
+def test_names_of_keras_1():
+    class Doubling(models.Model):
+        def __init__(self):
+            x = layers.Input((3,))
+            super().__init__(input=x, output=x * 2)
+
+    x = layers.Input((3,))
+    for model in (
+        models.Model(input=x, output=x * 2),
+        models.Model(x, output=x * 2),
+        models.Model(output=x * 2, inputs=x),
+        Doubling(),
+    ):
+        assert isinstance(model, models.Functional)
+        np.testing.assert_array_equal(model(XA).numpy(), XA * 2)
+    with raises(TypeError, "Model: input is the older name of inputs; got both, pass inputs alone"):
+        models.Model(inputs=x, outputs=x, input=x)
+    with raises(TypeError, "Model: outputs must be symbolic tensors, got NoneType"):
+        models.Model(input=x)
+
+
+def test_errors_of_operations_show_the_free_axes():
+    x = layers.Input((4,))
+    tried = "; tried with 2 in place of None in (None, 4)"
+    with raises(
+        ValueError,
+        "add: shapes (2, 4) and (20, 4) do not broadcast: axis -2 is 2 against 20" + tried,
+    ):
+        x + np.ones((20, 4))
+    with raises(
+        ValueError,
+        "add: shapes (3, 4) and (2, 4) do not broadcast: axis -2 is 3 against 2"
+        "; tried with 3 in place of None in (None, 4)",
+    ):
+        x + np.ones((2, 4))
+    with raises(
+        ValueError,
+        "add: shapes (2, 4) and (2, 5) do not broadcast: axis -1 is 4 against 5" + tried
+        + ", (None, 5)",
+    ):  # fmt: skip
+        x + layers.Input((5,))
+    with pytest.raises(IndexError, match=re.escape(tried)):
+        x[:, 9]
+    product = layers.Lambda(lambda x: x @ np.ones((3, 2), np.float32))
+    with pytest.raises(ValueError, match=re.escape(tried)):
+        product(x)
+    with pytest.raises(ValueError, match=re.escape(tried)):
+        models.Sequential([layers.Input((4,)), product])
+    with raises(
+        ValueError, "add: shapes (2, 4) and (20, 4) do not broadcast: axis -2 is 2 against 20"
+    ):
+        layers.Input((4,), batch_size=2) + np.ones((20, 4))

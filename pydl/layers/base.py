@@ -6,11 +6,12 @@ A layer is three methods: `__init__` stores arguments, `build(input_shape)` make
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -292,7 +293,11 @@ class Layer(WeightOwner):
             dtype = self._output_dtype(first.dtype)
             shape = self.compute_output_shape(map_tensors(lambda t: t.shape, inputs))
             return map_shapes(lambda s: Spec(s, dtype), shape)
-        trials = [self._trial(free, inputs, args, kwargs) for free in _TRIAL_SIZES]
+        shapes = [t.shape for t in held((inputs, args, kwargs), SymbolicTensor)]
+        trials = []
+        for free in _TRIAL_SIZES:
+            with _trying(free, shapes):
+                trials.append(self._trial(free, inputs, args, kwargs))
         return _merged_specs(*trials)
 
     def _output_dtype(self, dtype: str) -> str:
@@ -425,10 +430,12 @@ class Layer(WeightOwner):
         """
         if not self.built:
             self.build(input_shape)
-        shapes = []
+        shapes: list[Any] = []
+        given: list[Any] = []
+        map_shapes(given.append, input_shape)
         for free in _TRIAL_SIZES:
             zeros = functools.partial(_zeros, free=free, dtype=self.dtype)
-            with no_grad():
+            with no_grad(), _trying(free, given):
                 shapes.append(
                     map_tensors(
                         lambda t: t.shape, self(map_shapes(zeros, input_shape), training=False)
@@ -485,6 +492,21 @@ def _merged_specs(a: Any, b: Any) -> Any:
     if isinstance(a, (list, tuple)):
         return [_merged_specs(m, n) for m, n in zip(a, b, strict=True)]
     return Spec(merge_shapes(a.shape, b.shape), a.dtype.name)
+
+
+@contextlib.contextmanager
+def _trying(free: int, shapes: Iterable[Any]) -> Iterator[None]:
+    """Let errors say that a size stood for the free axes of some shapes."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
+        free_shapes = dict.fromkeys(str(shape) for shape in shapes if None in shape)
+        if not free_shapes or "; tried with " in str(error):
+            raise
+        kind = IndexError if isinstance(error, IndexError) else ValueError
+        raise kind(
+            f"{error}; tried with {free} in place of None in {', '.join(free_shapes)}"
+        ) from error
 
 
 def _zeros(shape: Any, free: int, dtype: str) -> Tensor:

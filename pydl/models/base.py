@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pydl.models.functional import Functional
 
 
+_GRAPH = frozenset(("inputs", "outputs", "input", "output"))  # arguments that make a Functional
+
+
 class Model(Keras2Methods, Trainer):
     """A layer made of layers, with a training loop.
 
@@ -51,7 +54,7 @@ class Model(Keras2Methods, Trainer):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Model:
         """Return a `Functional` where `Model` itself is called with inputs and outputs."""
-        if cls is Model and (args or "inputs" in kwargs or "outputs" in kwargs):
+        if cls is Model and (args or not _GRAPH.isdisjoint(kwargs)):
             from pydl.models.functional import Functional
 
             return super().__new__(Functional)
@@ -65,7 +68,9 @@ class Model(Keras2Methods, Trainer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if graph or "inputs" in kwargs:  # super().__init__(inputs, outputs) of a subclass
+        if graph or not _GRAPH.isdisjoint(
+            kwargs
+        ):  # super().__init__(inputs, outputs) of a subclass
             from pydl.models.functional import Functional, functional_class
 
             self.__class__ = functional_class(cast(Any, type(self)))

@@ -55,6 +55,8 @@ class Functional(Model):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        inputs = _either("input", inputs, kwargs)
+        outputs = _either("output", outputs, kwargs)
         for argument, nest in (("inputs", inputs), ("outputs", outputs)):
             _check_symbols(argument, nest)
         super().__init__(trainable=True, name=name, **kwargs)
@@ -437,6 +439,14 @@ class _Program:
             for key in freed:
                 del values[key]
         return [values[key] for key in self.outputs]
+
+
+def _either(old: str, nest: Any, kwargs: dict[str, Any]) -> Any:
+    """Return an argument that may come under its name in Keras 1, which is taken out of kwargs."""
+    given = kwargs.pop(old, None)
+    if given is not None and nest is not None:
+        raise TypeError(f"Model: {old} is the older name of {old}s; got both, pass {old}s alone")
+    return nest if given is None else given
 
 
 def _check_symbols(argument: str, nest: Any) -> None:
