@@ -471,9 +471,9 @@ def function(f: Callable[..., Any] | None = None, *, run_eagerly: bool = False) 
     TensorFlow's function: pass what changes as an argument, or keep it in a Variable. Arrays among
     the arguments are copied in, results are copied out.
 
-    A function that looks at values (`float(t)`, `t.numpy()`, `if t > 0`), computes with NumPy,
-    draws from `random` or `np.random`, changes an argument in place, or keeps a tensor made inside
-    is not repeatable: it warns once, says where, and stays as it is.
+    A function that looks at values (`float(t)`, `t.numpy()`, `if t > 0`, `metric.result()`),
+    computes with NumPy, draws from `random` or `np.random`, changes an argument in place, or keeps
+    a tensor made inside is not repeatable: it warns once, says where, and stays as it is.
 
     Args:
       f: the function; it may change Variables.

@@ -12,6 +12,7 @@ from typing import Any
 from pydl import config
 from pydl.autograd import no_grad
 from pydl.function import Function, Plan
+from pydl.metrics.base import results_as_tensors
 from pydl.models.compiled import Compiled
 from pydl.models.data import holds_sparse
 from pydl.models.sources import ArraySource
@@ -122,6 +123,7 @@ def own_step(model: Any, phase: str) -> bool:
     return getattr(type(model), name) is not getattr(Steps, name)
 
 
+@results_as_tensors()
 def one_step(model: Any, phase: str, own: bool, batch: Any, rows: int) -> Any:
     """Do one step; the logs where it is the user's own, else what the metrics on the host need."""
     if not own:

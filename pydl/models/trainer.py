@@ -17,6 +17,7 @@ from pydl.callbacks import CallbackList, History, ProgbarLogger
 from pydl.callbacks.progress import is_terminal
 from pydl.function import Plan
 from pydl.layers.base import Layer
+from pydl.metrics.base import results_as_tensors
 from pydl.models import data, sources
 from pydl.models.compiled import as_number
 from pydl.models.data import as_arrays
@@ -455,6 +456,7 @@ class Trainer(Steps):
 
         own = own_step(self, "train")
 
+        @results_as_tensors()
         def step() -> Any:
             batch = source.next_batch(rows)
             if own:
