@@ -23,6 +23,7 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MOST_PLANS = 16  # that one function keeps, the least recently used goes first
 _SMALL_BYTES = 16 * 1024  # below this the fixed cost of a launch is what is seen
 _PLAIN = frozenset((int, bool, str, type(None)))  # equal values are the same argument
+_RESULTS = (int, float, complex, str, bytes, type(None))  # besides tensors: nobody changes them
 _MOST_KEYS = 64  # kinds of arguments after which a function is not worth recording
 
 
@@ -147,6 +148,8 @@ class Plan:
             if not isinstance(x, Tensor):
                 if isinstance(x, (np.ndarray, np.generic)):
                     return "it returns a NumPy array"
+                if not isinstance(x, _RESULTS):
+                    return f"it returns an object of type {type(x).__name__}, made once"
                 continue
             origin, owner = self.core.origin(x.data)
             if origin == "host":
@@ -473,7 +476,9 @@ def function(f: Callable[..., Any] | None = None, *, run_eagerly: bool = False) 
 
     A function that looks at values (`float(t)`, `t.numpy()`, `if t > 0`, `metric.result()`),
     computes with NumPy, draws from `random` or `np.random`, changes an argument in place, or keeps
-    a tensor made inside is not repeatable: it warns once, says where, and stays as it is.
+    a tensor made inside is not repeatable: it warns once, says where, and stays as it is. So does
+    one that returns anything but tensors, numbers, strings, None, and lists, tuples or dictionaries
+    of them: an iterator would be used up by the first caller.
 
     Args:
       f: the function; it may change Variables.

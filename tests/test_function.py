@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import itertools
 import json
@@ -283,6 +284,35 @@ def test_results_that_want_a_gradient() -> None:
 
 def test_numpy_results() -> None:
     stays_eager(lambda x: np.ones(2), X, reason="returns a NumPy array")
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: map(lambda v: v + 1, [x, x]),
+        lambda x: (v + 1 for v in (x, x)),
+        lambda x: [x + 1, iter([x + 1])][1],
+        lambda x: {1: iter([x, x])}[1],
+    ],
+)
+def test_iterators_are_made_at_each_call(f: Any) -> None:
+    function = pydl.function(f)
+    want = [bits(y) for y in f(pydl.tensor([2.0]))]
+    with pytest.warns(UserWarning, match="it returns an object of type") as caught:
+        for _ in range(5):
+            assert [bits(y) for y in function(pydl.tensor([2.0]))] == want
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("holder", [set, collections.deque, dict.fromkeys])
+def test_objects_returned_are_made_at_each_call(holder: Any) -> None:
+    function = pydl.function(lambda x: (x + 1, holder([1, 2])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(4):
+            made = function(pydl.tensor([2.0]))[1]
+            assert made == holder([1, 2])
+            made.clear()
 
 
 def test_arguments_without_hash() -> None:
