@@ -129,13 +129,22 @@ def one_step(model: Any, phase: str, own: bool, batch: Any, rows: int) -> Any:
     if not own:
         step = model._train_batch if phase == "train" else model._test_batch
         return step(*batch, rows, to_record=True)
+    logs = own_logs(model, phase, batch)
+    model._forget_losses(model._layers_inside())
+    return {name: _value(entry) for name, entry in logs.items()}
+
+
+def own_logs(model: Any, phase: str, batch: Any) -> Mapping[str, Any]:
+    """Do one step of the user's own and return its logs."""
     step = getattr(model, f"{phase}_step")
     with no_grad() if phase == "test" else contextlib.nullcontext():
         logs = step(pack_x_y_sample_weight(*batch))
-    model._forget_losses(model._layers_inside())
     if not isinstance(logs, Mapping):
-        return logs
-    return {name: _value(entry) for name, entry in logs.items()}
+        raise TypeError(
+            f"{type(model).__name__}: {phase}_step must return a dictionary {{name: value}}, got "
+            f"{type(logs).__name__}; return {{'loss': loss}} or self.get_metrics_result()"
+        )
+    return logs
 
 
 def _value(entry: Any) -> Any:

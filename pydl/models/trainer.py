@@ -24,8 +24,8 @@ from pydl.models.data import as_arrays
 from pydl.models.plans import (
     EpochPlans,
     one_step,
+    own_logs,
     own_step,
-    pack_x_y_sample_weight,
     step_function,
     step_on_arrays,
 )
@@ -49,15 +49,7 @@ class Trainer(Steps):
             return step_on_arrays(self, phase)
         if not own_step(self, phase):
             return self._train_batch if phase == "train" else self._test_batch
-        step = getattr(self, f"{phase}_step")
-
-        def run(x: Any, y: Any, weight: Any, rows: int) -> Any:
-            if phase == "train":
-                return step(pack_x_y_sample_weight(x, y, weight))
-            with no_grad():
-                return step(pack_x_y_sample_weight(x, y, weight))
-
-        return run
+        return lambda x, y, weight, rows: own_logs(self, phase, (x, y, weight))
 
     def _run(
         self,
@@ -138,11 +130,6 @@ class Trainer(Steps):
         """Return what a step returned as numbers; the metrics' values for None."""
         if logs is None:
             return self.get_metrics_result()
-        if not isinstance(logs, Mapping):
-            raise TypeError(
-                f"{type(self).__name__}: train_step and test_step return a dictionary of values, "
-                f"got {type(logs).__name__}"
-            )
         return {key: as_number(value) for key, value in logs.items()}
 
     def fit(
