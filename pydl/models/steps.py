@@ -412,6 +412,7 @@ class Steps(Layer):
             self._settle(compiled)
         for layer in (self, *compiled.called):
             if layer._added_losses and layer._losses_number >= layer._call_number:
+                layer._losses_unread = False
                 for added in layer._added_losses:
                     total = added if total is None else total + added
         for w in compiled.penalized:

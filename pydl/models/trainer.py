@@ -16,7 +16,7 @@ from pydl.autograd import no_grad
 from pydl.callbacks import CallbackList, History, ProgbarLogger
 from pydl.callbacks.progress import is_terminal
 from pydl.function import Plan
-from pydl.layers.base import Layer
+from pydl.layers.base import ADD_LOSS_HINT, Layer
 from pydl.metrics.base import results_as_tensors
 from pydl.models import data, sources
 from pydl.models.compiled import as_number
@@ -212,6 +212,7 @@ class Trainer(Steps):
                 validation_data, validation_batch_size or batch_size, validation_steps
             )
         self._build_for(source)
+        self._refuse_lost_losses("fit")
         self._to_sparse(source, epochs - initial_epoch)
         if val_source is not None:
             self._to_sparse(val_source, epochs - initial_epoch)
@@ -287,6 +288,17 @@ class Trainer(Steps):
         if self._compiled is None and type(self).train_step is Trainer.train_step:
             self._need_compiled(who)
 
+    def _refuse_lost_losses(self, who: str) -> None:
+        """Raise where `add_loss` was called outside of a call, so that no step would see it."""
+        called = self._compiled.called if self._compiled is not None else self._layers_inside()
+        for layer in (self, *called):
+            if layer._losses_unread:
+                layer._losses_unread = False
+                raise ValueError(
+                    f"{who}: add_loss of {layer.label} was called outside of its call, so it would "
+                    f"not count; {ADD_LOSS_HINT}"
+                )
+
     def _build_for(self, source: Source) -> None:
         """Build the model for the first batch, so that callbacks see its weights."""
         if not self.built and type(self).call is not Layer.call:
@@ -333,6 +345,7 @@ class Trainer(Steps):
         """
         if self._compiled is None and type(self).test_step is Trainer.test_step:
             self._need_compiled("evaluate")
+        self._refuse_lost_losses("evaluate")
         source = sources.make_source("evaluate", x, y, sample_weight, batch_size, steps)
         bar = self._short_bar(verbose, source, "Evaluation")
         hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
@@ -488,6 +501,7 @@ class Trainer(Steps):
     ) -> Any:
         """Run one step on all rows of the data."""
         who = f"{phase}_on_batch"
+        self._refuse_lost_losses(who)
         x, y, weight = sources.arrays_of(who, x, y, weight)
         weight = data.combine_weights(who, y, weight, class_weight)
         batch = tuple(data.tensors(nest) for nest in (x, y, weight))
