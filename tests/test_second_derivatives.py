@@ -336,5 +336,7 @@ def test_products_of_sparse_tensors_say_so_under_two_tapes():
             y = pydl.sum(pydl.square(x @ w))
         g = inner.gradient(y, w)
     np.testing.assert_allclose(g.numpy(), 2 * w.numpy(), rtol=1e-6)
-    with pytest.raises(NotImplementedError, match="^sparse_dense: its gradient is one fused kernel"):
+    with pytest.raises(
+        NotImplementedError, match=r"^sparse_dense: its gradient is one fused kernel"
+    ):
         outer.gradient(g, w)

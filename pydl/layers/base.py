@@ -17,6 +17,7 @@ import numpy as np
 
 from pydl import ops, regularizers
 from pydl.autograd import no_grad
+from pydl.function import recording
 from pydl.layers.arguments import declared_shape, float_dtype
 from pydl.layers.nest import batch_free_shape, held, map_shapes, map_tensors, merge_shapes
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, holds_symbols, nodes_of, replaced
@@ -124,6 +125,8 @@ class Layer(WeightOwner):
          "_weights_before_build", "built", "epochs_done", "history", "stop_training",
          "supports_masking"}
     )  # fmt: skip
+    # Lists of the library's own, which recorded steps need not compare.
+    _unwatched = frozenset({"_added_losses", "_entries", "_layers", "_nodes", "_weights"})
     supports_masking = False
     # Layers that compute with floats set this: integer inputs are then cast like other floats.
     casts_integers = False
@@ -243,6 +246,8 @@ class Layer(WeightOwner):
         if not state.depth:
             state.number = next(_call_numbers)
         self._call_number = state.number
+        if recording.layers is not None:
+            recording.layers.append(self)
         state.training = training
         state.depth += 1
         try:

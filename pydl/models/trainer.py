@@ -456,7 +456,6 @@ class Trainer(Steps):
 
         own = own_step(self, "train")
 
-        @results_as_tensors()
         def step() -> Any:
             batch = source.next_batch(rows)
             if own:
@@ -464,7 +463,7 @@ class Trainer(Steps):
             return self._train_batch(*batch, rows)
 
         source.start(0)
-        with self.optimizer.driven() as before_step:
+        with self.optimizer.driven() as before_step, results_as_tensors():
             if self.optimizer.scheduled:
                 before_step()
             plan = Plan(step, lambda: source.start(0), restorable=True)
