@@ -201,8 +201,8 @@ def _check_unchanged(node: Node) -> None:
         x = node.inputs[i] if i < len(node.inputs) else None
         if x is not None and x.version > node.number:
             raise RuntimeError(
-                f"backward: input {i} of {call.__name__}, of shape {x.shape}, was changed in place "
-                "after it was used; compute the gradient before the change"
+                f"backward: input {i} of {call.__name__.lstrip('_')}, of shape {x.shape}, was "
+                "changed in place after it was used; compute the gradient before the change"
             )
 
 
@@ -295,7 +295,7 @@ def _run(
 def _rule_once(call: Any, g: Tensor, y: Any, inputs: Any, static: Any) -> list[Any]:
     """What a gradient function that calls kernels returns, with a node that refuses a gradient."""
     operands = (g, *inputs)
-    name = {"name": call.__name__}
+    name = {"name": call.__name__.lstrip("_")}
     before = set_recording(False)
     try:
         found: list[Any] = []

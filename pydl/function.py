@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MOST_PLANS = 16  # that one function keeps, the least recently used goes first
 _SMALL_BYTES = 16 * 1024  # below this the fixed cost of a launch is what is seen
 _PLAIN = frozenset((int, bool, str, type(None)))  # equal values are the same argument
+_RESULTS = (int, float, complex, str, bytes, type(None))  # besides tensors: nobody changes them
+_MOST_WATCHED = 256  # entries of one list or dictionary in a layer
 _MOST_KEYS = 64  # kinds of arguments after which a function is not worth recording
 
 
@@ -81,6 +84,60 @@ def _copy(x: Any) -> Any:
     return wrap(_core.copy(x.data))
 
 
+class _Recording(threading.local):
+    """What one thread records now."""
+
+    layers: list[Any] | None = None  # those called, while it records
+
+
+recording = _Recording()
+
+
+def _frozen(x: Any, room: Iterator[Any]) -> Any:
+    """What equals that of the same nest later unless somebody has changed it.
+
+    Objects are known by their identity, and so is what is left when there is no more room.
+    """
+    if next(room, None) is None:
+        return id(x)
+    if isinstance(x, float):
+        return float, x.hex()
+    if isinstance(x, (*_RESULTS, np.generic)):
+        return type(x), x
+    if isinstance(x, dict):
+        return dict, *[(_frozen(key, room), _frozen(value, room)) for key, value in x.items()]
+    if isinstance(x, (list, tuple)):
+        return list, *[_frozen(value, room) for value in x]
+    if isinstance(x, (set, frozenset)):
+        return set, *[_frozen(value, room) for value in x]
+    return id(x)
+
+
+class _Watched(NamedTuple):
+    """A list, dictionary or set in an attribute of a layer, as a recording found it."""
+
+    owner: weakref.ref[Any]
+    name: str
+    value: Any
+
+    @property
+    def now(self) -> Any:
+        """What it is now."""
+        return _frozen(vars(self.owner()).get(self.name), iter(range(_MOST_WATCHED)))
+
+
+def _watched(called: list[Any]) -> list[_Watched]:
+    """The lists, dictionaries and sets in the attributes of layers and of those inside them."""
+    layers = {id(inner): inner for layer in called for inner in layer._flatten_layers()}
+    found = [
+        _Watched(weakref.ref(layer), name, None)
+        for layer in layers.values()
+        for name, value in vars(layer).items()
+        if isinstance(value, (list, dict, set)) and name not in layer._unwatched
+    ]
+    return [watched._replace(value=watched.now) for watched in found]
+
+
 class Launch(NamedTuple):
     """One launch of a plan, as `Plan.launches` describes it."""
 
@@ -124,11 +181,15 @@ class Plan:
         self._rewind = rewind
         self.core = _core.Plan(restorable)
         draws = _host_draws()
+        called: list[Any] = []
+        recording.layers = called
         self.core.begin()
         try:
             results = step()
         finally:
             self.core.end()
+            recording.layers = None
+        self._watched = _watched(called)
         drawn = "it draws from Python's or NumPy's random numbers" if _host_draws() != draws else ""
         nodes = [x._node for x in _leaves(results) if isinstance(x, Tensor)]
         graph = any(isinstance(node, autograd.Node) and node.inputs for node in nodes)
@@ -147,6 +208,8 @@ class Plan:
             if not isinstance(x, Tensor):
                 if isinstance(x, (np.ndarray, np.generic)):
                     return "it returns a NumPy array"
+                if not isinstance(x, _RESULTS):
+                    return f"it returns an object of type {type(x).__name__}, made once"
                 continue
             origin, owner = self.core.origin(x.data)
             if origin == "host":
@@ -163,6 +226,11 @@ class Plan:
                 "of a variable)"
             )
         return ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether a list, dictionary or set in an attribute of a layer has changed since."""
+        return any(w.owner() is not None and w.now != w.value for w in self._watched)
 
     @property
     def launches(self) -> list[Launch]:
@@ -369,6 +437,8 @@ class Function:
             else:
                 self._entries.move_to_end(key)
             plan = entry.plan
+            if plan is not None and plan._watched and plan.stale:
+                plan, entry.plan, entry.calls = None, None, 0
             if plan is not None:
                 for array, buffer in zip(arrays, entry.buffers, strict=True):
                     _core.copy(array, buffer)
@@ -466,14 +536,21 @@ def function(f: Callable[..., Any] | None = None, *, run_eagerly: bool = False) 
     The first call with arguments of a kind (shapes, dtypes, other values) runs as it is, the
     second is recorded, later ones repeat its launches as one call of C++. What the function does
     besides kernels (printing, appending to a list, counting in Python) happens in the first two
-    calls only, and what it reads besides its arguments and Variables (numbers, tensors and
-    attributes that are later replaced) keeps the value of the second call, as with
-    TensorFlow's function: pass what changes as an argument, or keep it in a Variable. Arrays among
-    the arguments are copied in, results are copied out.
+    calls only, and what it reads besides its arguments and Variables (globals, closures, arrays
+    changed by NumPy) keeps the value of the second call, as with TensorFlow's function: pass what
+    changes as an argument, or keep it in a Variable. Arrays among the arguments are copied in,
+    results are copied out.
 
-    A function that looks at values (`float(t)`, `t.numpy()`, `if t > 0`), computes with NumPy,
-    draws from `random` or `np.random`, changes an argument in place, or keeps a tensor made inside
-    is not repeatable: it warns once, says where, and stays as it is.
+    Noticed, and recorded anew: a setting of `pydl.config`; an attribute that is replaced in a
+    layer, loss, optimizer or another object of pydl; and for the layers called inside, the first
+    256 entries of each list, dictionary or set in their attributes. Objects in those, arrays and
+    tensors included, are noticed when replaced, not when changed in place.
+
+    A function that looks at values (`float(t)`, `t.numpy()`, `if t > 0`, `metric.result()`),
+    computes with NumPy, draws from `random` or `np.random`, changes an argument in place, or keeps
+    a tensor made inside is not repeatable: it warns once, says where, and stays as it is. So does
+    one that returns anything but tensors, numbers, strings, None, and lists, tuples or dictionaries
+    of them: an iterator would be used up by the first caller.
 
     Args:
       f: the function; it may change Variables.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import itertools
 import json
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pydl
-from pydl import _core
+from pydl import _core, metrics
 from pydl.function import Function
 
 
@@ -283,6 +284,35 @@ def test_results_that_want_a_gradient() -> None:
 
 def test_numpy_results() -> None:
     stays_eager(lambda x: np.ones(2), X, reason="returns a NumPy array")
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: map(lambda v: v + 1, [x, x]),
+        lambda x: (v + 1 for v in (x, x)),
+        lambda x: [x + 1, iter([x + 1])][1],
+        lambda x: {1: iter([x, x])}[1],
+    ],
+)
+def test_iterators_are_made_at_each_call(f: Any) -> None:
+    function = pydl.function(f)
+    want = [bits(y) for y in f(pydl.tensor([2.0]))]
+    with pytest.warns(UserWarning, match="it returns an object of type") as caught:
+        for _ in range(5):
+            assert [bits(y) for y in function(pydl.tensor([2.0]))] == want
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("holder", [set, collections.deque, dict.fromkeys])
+def test_objects_returned_are_made_at_each_call(holder: Any) -> None:
+    function = pydl.function(lambda x: (x + 1, holder([1, 2])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(4):
+            made = function(pydl.tensor([2.0]))[1]
+            assert made == holder([1, 2])
+            made.clear()
 
 
 def test_arguments_without_hash() -> None:
@@ -711,3 +741,90 @@ def test_summary_profile_and_timeline(tmp_path: Any) -> None:
         assert second["ts"] == pytest.approx(first["ts"] + first["dur"])
     with pytest.raises(ValueError, match="times must be at least 1"):
         plan.profile(0)
+
+
+def _labels_and_scores(i: int) -> tuple[pydl.Tensor, pydl.Tensor]:
+    rng = np.random.default_rng(i)
+    scores = pydl.tensor(rng.random((6, 2), np.float32))
+    return pydl.tensor(rng.integers(0, 2, 6)), scores
+
+
+_METRICS = {
+    "mean": (metrics.Mean, lambda m, y, p: m.update_state(p)),
+    "sum": (metrics.Sum, lambda m, y, p: m.update_state(p)),
+    "mse": (metrics.MeanSquaredError, lambda m, y, p: m.update_state(p[:, 0], p[:, 1])),
+    "rmse": (metrics.RootMeanSquaredError, lambda m, y, p: m.update_state(p[:, 0], p[:, 1])),
+    "r2": (metrics.R2Score, lambda m, y, p: m.update_state(p[:, :1], p[:, 1:])),
+    "binary": (metrics.BinaryAccuracy, lambda m, y, p: m.update_state(y, p[:, 0])),
+    "sparse": (metrics.SparseCategoricalAccuracy, lambda m, y, p: m.update_state(y, p)),
+    "precision": (metrics.Precision, lambda m, y, p: m.update_state(y, p[:, 0])),
+    "auc": (metrics.AUC, lambda m, y, p: m.update_state(y, p[:, 0])),
+    "iou": (lambda: metrics.MeanIoU(2), lambda m, y, p: m.update_state(y, y * y)),
+}
+
+
+@pytest.mark.parametrize("name", _METRICS)
+@pytest.mark.parametrize("outside", [False, True])
+def test_metrics_read_inside_end_the_recording(name: str, outside: bool) -> None:
+    make, update = _METRICS[name]
+    metric, eager = make(), make()
+
+    @pydl.function
+    def step(y: Any, p: Any) -> Any:
+        if not outside:
+            update(metric, y, p)
+        return metric.result(), p * metric.result()
+
+    with pytest.warns(UserWarning, match="host|NumPy|attribute") as caught:
+        for i in range(5):
+            y, p = _labels_and_scores(i)
+            if outside:
+                update(metric, y, p)
+            found, product = step(y, p)
+            update(eager, y, p)
+            assert type(found) is float
+            assert found == eager.result()
+            assert bits(product) == bits(p * eager.result())
+    assert len(caught) == 1
+
+
+def test_totals_read_inside_end_the_recording() -> None:
+    metric = metrics.Mean()
+    step = pydl.function(lambda x: (metric.update_state(x), metric.total, metric.count)[1:])
+    with pytest.warns(UserWarning, match=r"Metric\.total works on the host"):
+        found = [step(pydl.tensor([float(i)])) for i in range(4)]
+    assert found == [(0.0, 1.0), (1.0, 2.0), (3.0, 3.0), (6.0, 4.0)]
+
+
+class _OwnTotal(metrics.Metric):
+    """A metric of the user's own, with a total that begins at 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = self.add_variable((), "ones")
+
+    def update_state(self, x: Any) -> None:
+        self.value.assign_add(pydl.sum(x))
+
+    def result(self) -> Any:
+        return self.value.numpy()
+
+
+@pytest.mark.parametrize("make", [metrics.Mean, _OwnTotal])
+def test_metrics_reset_and_updated_inside_are_recorded(make: Any) -> None:
+    metric, eager = make(), make()
+
+    @pydl.function
+    def step(x: Any) -> None:
+        metric.reset_state()
+        metric.update_state(x)
+        metric.update_state(x + 1)
+
+    for i in range(5):
+        x = pydl.tensor([float(i), 2.0])
+        step(x)
+        eager.reset_state()
+        eager.update_state(x)
+        eager.update_state(x + 1)
+        assert metric.result() == eager.result()
+    assert len(step.plans) == 1

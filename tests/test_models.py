@@ -347,6 +347,62 @@ def test_added_losses_alone_can_train():
     assert history.history["loss"] == [3.0, 0.75]
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("inner", [False, True])
+def test_losses_added_outside_of_call_are_refused(method, inner):
+    model = linear()
+    x, y = rows(4)
+    owner = model.layers[0] if inner else model
+    owner.add_loss(pydl.ones(()))
+    with pytest.raises(
+        ValueError, match=f"{method}: add_loss of .* outside of its call, .* self.a"
+    ):
+        getattr(model, method)(x, y)
+    model(x)
+    model.add_loss(pydl.ones(()))
+    with pytest.raises(ValueError, match="would not count"):
+        getattr(model, method)(x, y)
+    getattr(model, method)(x, y)
+
+
+def test_losses_of_symbolic_tensors_and_functions_are_refused():
+    inputs = layers.Input((3,))
+    codes = layers.Dense(2)(inputs)
+    model = Model(inputs, layers.Dense(3)(codes))
+    hint = r"; call self\.add_loss\(\.\.\.\) in the call of a layer"
+    for loss in (pydl.mean(pydl.square(codes)), lambda: pydl.ones(())):
+        with pytest.raises(ValueError, match="add_loss needs a Tensor, got a .*" + hint):
+            model.add_loss(loss)
+        with pytest.raises(ValueError, match=r"Dense 'dense.*': add_loss needs a Tensor"):
+            model.layers[1].add_loss(loss)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("by", ["compute_loss", "losses"])
+def test_losses_added_in_a_step_of_ones_own_count(eager, by):
+    class Own(Sequential):
+        def train_step(self, data):
+            x, y = data
+            with pydl.GradientTape() as tape:
+                y_pred = self.layers[0](x)
+                self.add_loss(3.0 * pydl.mean(pydl.square(self.layers[0].kernel)))
+                if by == "losses":
+                    loss = pydl.mean(pydl.square(y - y_pred)) + sum(self.losses)
+                else:
+                    loss = self.compute_loss(x, y, y_pred)
+            weights = self.trainable_weights
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            return {"loss": loss}
+
+    x, y = rows(4)
+    model = Own([layers.Input((3,)), layers.Dense(1, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(0.0), "mse", run_eagerly=eager)
+    want = float(np.mean((x.sum(axis=1, keepdims=True) - y) ** 2)) + 3.0
+    for _ in range(2):
+        found = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+        np.testing.assert_allclose(found, [want] * 4, rtol=1e-6)
+
+
 def test_model_without_any_loss():
     model = linear(loss=None)
     with pytest.raises(ValueError, match="has no loss; pass loss= to compile"):

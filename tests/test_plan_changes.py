@@ -427,3 +427,115 @@ def test_changes_between_fits_need_no_warning() -> None:
         return [*found, m.fit(x, y, epochs=2, verbose=0).history]
 
     assert_same(classifier, fit, optimizer=lambda: optimizers.SGD(0.01))
+
+
+class Holds(layers.Layer):
+    """A layer that reads numbers from lists and dictionaries."""
+
+    def __init__(self, penalty: bool = True) -> None:
+        super().__init__()
+        self.penalty = penalty
+        self.cfg: dict[str, Any] = {"k": 1.0, "deep": {"list": [1.0, 2.0]}, "on": {"scale"}}
+        self.scales = [1.0]
+
+    def call(self, x: Any) -> Any:
+        k = self.cfg["k"] * self.cfg["deep"]["list"][1] * self.scales[0]
+        if self.penalty:
+            self.add_loss(k * pydl.mean(pydl.square(x)))
+        return x * k if "scale" in self.cfg["on"] else x
+
+
+def _held(model: Any) -> Holds:
+    return next(layer for layer in model._flatten_layers() if isinstance(layer, Holds))
+
+
+CONTAINER_CHANGES: list[Any] = [
+    lambda m, i: _held(m).cfg.update(k=0.1 * i),
+    lambda m, i: _held(m).cfg["deep"]["list"].__setitem__(1, 0.5 * i),
+    lambda m, i: _held(m).cfg["on"].symmetric_difference_update({"scale"}),
+    lambda m, i: _held(m).scales.insert(0, 0.3 * i),
+]
+
+
+@pytest.mark.parametrize("change", CONTAINER_CHANGES)
+@pytest.mark.parametrize("when", ["batch", "epoch"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_changed_lists_and_dictionaries_take_effect(change: Any, when: str, inside: bool) -> None:
+    x, y = data()
+    assert_same(
+        lambda: classifier(models.Sequential([Holds()]) if inside else Holds()),
+        lambda m: m.fit(
+            x, y, epochs=6, batch_size=16, verbose=0, callbacks=[Changing(**{when: change})]
+        ),
+    )
+
+
+class HoldsItself(OwnStep):
+    """A train_step that reads a dictionary of the model, which it does not call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cfg = {"k": 1.0}
+        self.inner = classifier()
+
+    def train_step(self, batch: Any) -> Any:
+        x, y = batch
+        with pydl.GradientTape() as tape:
+            loss = self.cfg["k"] * losses.SparseCategoricalCrossentropy()(y, self.inner(x))
+        weights = self.inner.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return {"loss": loss}
+
+
+def test_a_dictionary_of_the_model_itself() -> None:
+    x, y = data()
+    assert_same(
+        HoldsItself,
+        lambda m: m.fit(
+            x, y, epochs=6, batch_size=16, verbose=0,
+            callbacks=[Changing(epoch=lambda m, i: m.cfg.update(k=0.3 * i))],
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["predict_on_batch", "test_on_batch", "function"])
+def test_changed_dictionaries_in_single_calls(method: str) -> None:
+    x = np.ones((4, 3), np.float32)
+    model = models.Sequential([Holds(penalty=method != "function")])
+    model.compile("sgd", "mse")
+    by_function = pydl.function(lambda t: model(t))
+    for i in range(12):
+        k = model.layers[0].cfg["k"] = 1.0 + i // 4
+        if method == "predict_on_batch":
+            found = model.predict_on_batch(x)[0, 0]
+        elif method == "function":
+            found = by_function(pydl.tensor(x)).numpy()[0, 0]
+        else:
+            found = model.test_on_batch(x, x)
+        want = (2 * k - 1) ** 2 + 2 * k if method == "test_on_batch" else 2 * k
+        assert found == want
+    assert by_function.failure == "" and len(by_function.plans) == (method == "function")
+
+
+def test_large_containers_are_compared_in_part() -> None:
+    layer = Holds(penalty=False)
+    layer.table = {i: [i] * 3 for i in range(10_000)}
+    layer.mixed = [np.zeros(3), np.float32(2.0), layers.Dense(1), {"nan": float("nan")}]
+    f = pydl.function(lambda t: layer(t))
+    for _ in range(4):
+        f(pydl.ones((2, 3)))
+    plan = f.plans[0]
+    assert not plan.stale
+    layer.mixed[1] = np.float32(2.0)
+    assert not plan.stale
+    layer.mixed[1] = np.float32(2.5)
+    assert plan.stale
+    f(pydl.ones((2, 3)))
+    f(pydl.ones((2, 3)))
+    assert f.plans[0] is not plan
+    layer.table[0][0] = -1
+    assert f.plans[0].stale
+    layer.table[0][0] = 0
+    assert not f.plans[0].stale
+    layer.table[9_999][0] = -1
+    assert not f.plans[0].stale

@@ -192,7 +192,7 @@ def test_every_differentiable_kernel_has_a_form():
 
 def test_operations_that_cannot_say_so():
     text = (
-        "_max_pool: its gradient is one fused kernel, which has no gradient itself; use other "
+        "max_pool: its gradient is one fused kernel, which has no gradient itself; use other "
         "operations where gradients of gradients are wanted"
     )
     x = pydl.tensor(normal(1, 4, 1), requires_grad=True)
@@ -327,3 +327,16 @@ def test_second_derivatives_in_recorded_functions():
         x = pydl.tensor([1.0 + i, 2.0])
         np.testing.assert_array_equal(step(x).numpy(), step.function(x).numpy())
     assert len(step.plans) == 1
+
+
+def test_products_of_sparse_tensors_say_so_under_two_tapes():
+    x, w = pydl.sparse.csr(np.eye(3, dtype=np.float32)), pydl.Variable(normal(3, 2))
+    with pydl.GradientTape() as outer:
+        with pydl.GradientTape() as inner:
+            y = pydl.sum(pydl.square(x @ w))
+        g = inner.gradient(y, w)
+    np.testing.assert_allclose(g.numpy(), 2 * w.numpy(), rtol=1e-6)
+    with pytest.raises(
+        NotImplementedError, match=r"^sparse_dense: its gradient is one fused kernel"
+    ):
+        outer.gradient(g, w)

@@ -363,6 +363,40 @@ def test_short_iterator_ends_the_epoch_with_a_warning():
     assert len(history.history["loss"]) == 1
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("built", [False, True])
+def test_iterator_that_is_empty_from_the_start(method, built):
+    model = linear()
+    if not built:
+        model = Sequential([layers.Dense(1)])
+        model.compile("sgd", "mse")
+    for empty in (iter([]), (x for x in ())):
+        with pytest.raises(ValueError, match=f"{method}: x has no batches"):
+            getattr(model, method)(empty, verbose=0)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("result", [None, 0.5, [1.0]])
+def test_steps_of_ones_own_must_return_a_dictionary(eager, result):
+    class Own(Sequential):
+        def train_step(self, data):
+            return result
+
+        test_step = train_step
+
+    x, y = rows(8)
+    model = Own([layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=eager)
+    kind = type(result).__name__
+    for data in ((x, y), (iter([(x, y)] * 4),)):
+        with pytest.raises(TypeError, match=f"Own: train_step must return a dict.* got {kind}; "):
+            model.fit(*data, verbose=0)
+    with pytest.raises(TypeError, match="train_step must return"):
+        model.train_on_batch(x, y)
+    with pytest.raises(TypeError, match="Own: test_step must return a dictionary"):
+        model.evaluate(x, y, verbose=0)
+
+
 def test_sequence_like_object():
     x, y = rows(10)
     batches = Batches(x, y, 3)

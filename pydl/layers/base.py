@@ -18,6 +18,7 @@ import numpy as np
 
 from pydl import ops, regularizers
 from pydl.autograd import no_grad
+from pydl.function import recording
 from pydl.layers.arguments import declared_shape, float_dtype
 from pydl.layers.nest import batch_free_shape, held, map_shapes, map_tensors, merge_shapes
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, holds_symbols, nodes_of, replaced
@@ -41,6 +42,10 @@ class _CallState(threading.local):
 _state = _CallState()
 _call_numbers = itertools.count(1)
 _learning_phase = False
+ADD_LOSS_HINT = (
+    "call self.add_loss(...) in the call of a layer of the model, such as one that takes what the "
+    "loss is made of and returns its input"
+)
 _TRIAL_SIZES = 2, 3  # of free axes, where only a run of a layer tells the shape of its output
 
 
@@ -117,9 +122,12 @@ class Layer(WeightOwner):
 
     _unrecorded = frozenset(
         {"_building", "_built_for", "_call_number", "_emit_logits", "_entry", "_losses_number",
-         "_makes_mask", "_nodes", "_random_then", "_shape", "_start_at", "_weights_before_build",
-         "built", "epochs_done", "history", "stop_training", "supports_masking"}
+         "_losses_unread", "_makes_mask", "_nodes", "_random_then", "_shape", "_start_at",
+         "_weights_before_build", "built", "epochs_done", "history", "stop_training",
+         "supports_masking"}
     )  # fmt: skip
+    # Lists of the library's own, which recorded steps need not compare.
+    _unwatched = frozenset({"_added_losses", "_entries", "_layers", "_nodes", "_weights"})
     supports_masking = False
     # Layers that compute with floats set this: integer inputs are then cast like other floats.
     casts_integers = False
@@ -128,6 +136,7 @@ class Layer(WeightOwner):
 
     _built_for: Any  # the input shape, once built
     _building = False
+    _losses_unread = False  # added outside of a call, and nobody has looked at them
     _weights_before_build = 0
     _takes_sparse = False  # the input may be a SparseTensor
     _takes_training = False
@@ -240,6 +249,8 @@ class Layer(WeightOwner):
         if not state.depth:
             state.number = next(_call_numbers)
         self._call_number = state.number
+        if recording.layers is not None:
+            recording.layers.append(self)
         state.training = training
         state.depth += 1
         try:
@@ -384,7 +395,21 @@ class Layer(WeightOwner):
     # Losses
 
     def add_loss(self, loss: Any) -> None:
-        """Add a scalar to the loss of this call; called inside `call`."""
+        """Add a scalar to the loss of this call; called inside `call`.
+
+        In a loop or `train_step` of one's own it may also be called after the layer, before
+        `losses` or `compute_loss` is read; what is added counts until the next call.
+
+        Args:
+            loss: A Tensor of one value.
+
+        Raises:
+            ValueError: A symbolic tensor or a function, of which no call computes a value.
+        """
+        if isinstance(loss, SymbolicTensor) or callable(loss):
+            kind = "a symbolic tensor" if isinstance(loss, SymbolicTensor) else "a function"
+            raise ValueError(f"{self.label}: add_loss needs a Tensor, got {kind}; {ADD_LOSS_HINT}")
+        self._losses_unread = not _state.depth
         if self._losses_number != _state.number:
             self._added_losses.clear()
             self._losses_number = _state.number
@@ -399,9 +424,13 @@ class Layer(WeightOwner):
     @property
     def losses(self) -> list[Any]:
         """Penalties of the trainable weights, and what the last call added with `add_loss`."""
+        layers = self._flatten_layers()
+        for layer in layers:
+            if layer._losses_unread:
+                layer._losses_unread = False
         found = [
             loss
-            for layer in self._flatten_layers()
+            for layer in layers
             if layer._losses_number >= self._call_number
             for loss in layer._added_losses
         ]

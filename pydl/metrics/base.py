@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,10 +16,33 @@ from pydl.losses.base import fit_weights
 from pydl.losses.functions import as_samples, as_tensor
 from pydl.ops.promote import FLOATS
 from pydl.registry import Configurable, Registry, snake_case
-from pydl.tensor import Tensor, Variable, constant, wrap
+from pydl.tensor import Tensor, Variable, constant, host_read, wrap
 
 registry: Registry[Any] = Registry("metric")
 Self = TypeVar("Self", bound="MeanMetricWrapper")
+_NOTHING = np.zeros(2)  # the total and the count of no batches
+
+
+class _Reading(threading.local):
+    """How one thread reads metrics."""
+
+    as_tensors = False
+
+
+_reading = _Reading()
+
+
+@contextlib.contextmanager
+def results_as_tensors() -> Iterator[None]:
+    """Let recorded steps compute results: for logs, of which nobody asks the type.
+
+    Elsewhere a result is a number, which ends the recording.
+    """
+    before, _reading.as_tensors = _reading.as_tensors, True
+    try:
+        yield
+    finally:
+        _reading.as_tensors = before
 
 
 class Metric(Configurable):
@@ -165,6 +190,7 @@ class Sum(Metric):
         self.total += float(array.sum(dtype=np.float64))
 
     def result(self) -> float:
+        host_read("Metric.result")
         return self.total
 
     def reset_state(self) -> None:
@@ -181,11 +207,13 @@ class _Average(Metric):
     @property
     def total(self) -> float:
         """sum(w v) since the last reset."""
+        host_read("Metric.total")
         return float(self._state[0])
 
     @property
     def count(self) -> float:
         """sum(w) since the last reset."""
+        host_read("Metric.count")
         return float(self._state[1])
 
     in_plans = True
@@ -200,14 +228,15 @@ class _Average(Metric):
         _core.add_to_mean(tensor.data, weights, factor, self._state)
 
     def result(self) -> Any:
-        if _core.recording_plan():
+        if _reading.as_tensors and _core.recording_plan():
             total, count = wrap(self._state[0:1]).reshape(()), wrap(self._state[1:2]).reshape(())
             return ops.where(count != 0, total / count, 0.0)
+        host_read("Metric.result")
         total, count = self._state
         return float(total / count) if count else 0.0
 
     def reset_state(self) -> None:
-        self._state[:] = 0
+        _core.copy(_NOTHING, self._state)
 
 
 @registry.add("mean")

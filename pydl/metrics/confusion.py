@@ -10,6 +10,7 @@ import numpy as np
 from pydl import config
 from pydl.losses.functions import align
 from pydl.metrics.base import Metric, registry, to_array, weights_for
+from pydl.tensor import host_read
 
 
 class Counts(NamedTuple):
@@ -149,6 +150,7 @@ class _CountingMetric(Metric):
 
     def result(self) -> Any:
         """Return the value, or an array of one value per threshold if several were given."""
+        host_read("Metric.result")
         value = self._value(self.counts)
         return float(value[0]) if len(value) == 1 else value
 
@@ -303,6 +305,7 @@ class AUC(Metric):
         self.counts = Counts(*(np.zeros(len(self._limits)) for _ in range(4)))
 
     def result(self) -> float:
+        host_read("Metric.result")
         tp, fp, tn, fn = self.counts
         recall = _ratio(tp, tp + fn)
         if self.curve == "ROC":
@@ -391,6 +394,7 @@ class F1Score(Metric):
         self._tp = self._positive = self._true = 0.0
 
     def result(self) -> Any:
+        host_read("Metric.result")
         scores = _ratio(2.0 * self._tp, self._positive + self._true)
         if self.average is None:
             return scores
@@ -424,6 +428,7 @@ class MeanIoU(Metric):
         self._matrix = np.zeros((self.num_classes, self.num_classes))
 
     def result(self) -> float:
+        host_read("Metric.result")
         tp = np.diagonal(self._matrix)
         union = self._matrix.sum(axis=0) + self._matrix.sum(axis=1) - tp
         seen = union > 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from pydl.losses import functions
 from pydl.metrics.base import Metric, NamedMetric, registry, to_array, weights_for
-from pydl.tensor import Tensor
+from pydl.tensor import Tensor, host_read
 
 
 @registry.add("mean_squared_error", "mse", "MSE")
@@ -298,6 +298,7 @@ class R2Score(Metric):
         self._samples += len(true)
 
     def result(self) -> Any:
+        host_read("Metric.result")
         if not self._samples:
             return 0.0
         total = self._squares - self._sum**2 / self._weight

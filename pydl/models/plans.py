@@ -11,7 +11,8 @@ from typing import Any
 
 from pydl import config
 from pydl.autograd import no_grad
-from pydl.function import Function, Plan
+from pydl.function import Function, Plan, recording
+from pydl.metrics.base import results_as_tensors
 from pydl.models.compiled import Compiled
 from pydl.models.data import holds_sparse
 from pydl.models.sources import ArraySource
@@ -44,7 +45,8 @@ class StepPlan:
         `step` does one, made of launches alone. `made_for` is what the plan depends on: where it
         has changed, the step is recorded anew.
         """
-        if made_for != self._made_for:  # the next step may make variables again
+        stale = self.plan is not None and self.plan.stale
+        if made_for != self._made_for or stale:  # the next step may make variables again
             self.warm = self.warm and self._made_for is None
             self.plan, self._made_for = None, made_for
         if self.plan is not None:
@@ -124,16 +126,28 @@ def own_step(model: Any, phase: str) -> bool:
 
 def one_step(model: Any, phase: str, own: bool, batch: Any, rows: int) -> Any:
     """Do one step; the logs where it is the user's own, else what the metrics on the host need."""
-    if not own:
-        step = model._train_batch if phase == "train" else model._test_batch
-        return step(*batch, rows, to_record=True)
+    with results_as_tensors():
+        if not own:
+            step = model._train_batch if phase == "train" else model._test_batch
+            return step(*batch, rows, to_record=True)
+        logs = own_logs(model, phase, batch)
+    model._forget_losses(model._layers_inside())
+    return {name: _value(entry) for name, entry in logs.items()}
+
+
+def own_logs(model: Any, phase: str, batch: Any) -> Mapping[str, Any]:
+    """Do one step of the user's own and return its logs."""
     step = getattr(model, f"{phase}_step")
+    if recording.layers is not None:  # it need not call the model
+        recording.layers.append(model)
     with no_grad() if phase == "test" else contextlib.nullcontext():
         logs = step(pack_x_y_sample_weight(*batch))
-    model._forget_losses(model._layers_inside())
     if not isinstance(logs, Mapping):
-        return logs
-    return {name: _value(entry) for name, entry in logs.items()}
+        raise TypeError(
+            f"{type(model).__name__}: {phase}_step must return a dictionary {{name: value}}, got "
+            f"{type(logs).__name__}; return {{'loss': loss}} or self.get_metrics_result()"
+        )
+    return logs
 
 
 def _value(entry: Any) -> Any:

@@ -193,6 +193,7 @@ class StreamSource:
             if len(data) == 0:
                 raise ValueError(f"{who}: x has no batches")
             self.steps = len(data) if steps is None else min(steps, len(data))
+        self._started = False  # has handed out a batch
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
         self.asked = steps
@@ -201,10 +202,13 @@ class StreamSource:
         """Yield the batches of an epoch."""
         done = 0
         for item in self._items(epoch):
+            self._started = True
             yield self._unpack(item)
             done += 1
             if done == self.steps:
                 break
+        if not self._started:
+            raise ValueError(f"{self.who}: x has no batches")
         wanted = self.asked if self.asked is not None else 1
         if done < wanted:
             warn_short(self.who, done)

@@ -66,7 +66,8 @@ class Steps(Layer):
                 a step and repeat it as one call of C++, with the same bits; see `pydl.function`.
                 Python code in layers, losses, metrics and a `train_step` of one's own then runs in
                 two steps only: what it counts in lists, globals or closures needs this argument.
-                Changed attributes are noticed.
+                Changed attributes of layers and losses are noticed, and so are changes of the lists
+                and dictionaries in attributes of layers, as far as `pydl.function` says.
             steps_per_execution, jit_compile: Accepted; they do not change results.
 
         Raises:
@@ -412,6 +413,7 @@ class Steps(Layer):
             self._settle(compiled)
         for layer in (self, *compiled.called):
             if layer._added_losses and layer._losses_number >= layer._call_number:
+                layer._losses_unread = False
                 for added in layer._added_losses:
                     total = added if total is None else total + added
         for w in compiled.penalized:

@@ -16,15 +16,16 @@ from pydl.autograd import no_grad
 from pydl.callbacks import CallbackList, History, ProgbarLogger
 from pydl.callbacks.progress import is_terminal
 from pydl.function import Plan
-from pydl.layers.base import Layer
+from pydl.layers.base import ADD_LOSS_HINT, Layer
+from pydl.metrics.base import results_as_tensors
 from pydl.models import data, sources
 from pydl.models.compiled import as_number
 from pydl.models.data import as_arrays
 from pydl.models.plans import (
     EpochPlans,
     one_step,
+    own_logs,
     own_step,
-    pack_x_y_sample_weight,
     step_function,
     step_on_arrays,
 )
@@ -48,15 +49,7 @@ class Trainer(Steps):
             return step_on_arrays(self, phase)
         if not own_step(self, phase):
             return self._train_batch if phase == "train" else self._test_batch
-        step = getattr(self, f"{phase}_step")
-
-        def run(x: Any, y: Any, weight: Any, rows: int) -> Any:
-            if phase == "train":
-                return step(pack_x_y_sample_weight(x, y, weight))
-            with no_grad():
-                return step(pack_x_y_sample_weight(x, y, weight))
-
-        return run
+        return lambda x, y, weight, rows: own_logs(self, phase, (x, y, weight))
 
     def _run(
         self,
@@ -137,11 +130,6 @@ class Trainer(Steps):
         """Return what a step returned as numbers; the metrics' values for None."""
         if logs is None:
             return self.get_metrics_result()
-        if not isinstance(logs, Mapping):
-            raise TypeError(
-                f"{type(self).__name__}: train_step and test_step return a dictionary of values, "
-                f"got {type(logs).__name__}"
-            )
         return {key: as_number(value) for key, value in logs.items()}
 
     def fit(
@@ -224,6 +212,7 @@ class Trainer(Steps):
                 validation_data, validation_batch_size or batch_size, validation_steps
             )
         self._build_for(source)
+        self._refuse_lost_losses("fit")
         self._to_sparse(source, epochs - initial_epoch)
         if val_source is not None:
             self._to_sparse(val_source, epochs - initial_epoch)
@@ -299,6 +288,17 @@ class Trainer(Steps):
         if self._compiled is None and type(self).train_step is Trainer.train_step:
             self._need_compiled(who)
 
+    def _refuse_lost_losses(self, who: str) -> None:
+        """Raise where `add_loss` was called outside of a call, so that no step would see it."""
+        called = self._compiled.called if self._compiled is not None else self._layers_inside()
+        for layer in (self, *called):
+            if layer._losses_unread:
+                layer._losses_unread = False
+                raise ValueError(
+                    f"{who}: add_loss of {layer.label} was called outside of its call, so it would "
+                    f"not count; {ADD_LOSS_HINT}"
+                )
+
     def _build_for(self, source: Source) -> None:
         """Build the model for the first batch, so that callbacks see its weights."""
         if not self.built and type(self).call is not Layer.call:
@@ -345,6 +345,7 @@ class Trainer(Steps):
         """
         if self._compiled is None and type(self).test_step is Trainer.test_step:
             self._need_compiled("evaluate")
+        self._refuse_lost_losses("evaluate")
         source = sources.make_source("evaluate", x, y, sample_weight, batch_size, steps)
         bar = self._short_bar(verbose, source, "Evaluation")
         hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
@@ -462,7 +463,7 @@ class Trainer(Steps):
             return self._train_batch(*batch, rows)
 
         source.start(0)
-        with self.optimizer.driven() as before_step:
+        with self.optimizer.driven() as before_step, results_as_tensors():
             if self.optimizer.scheduled:
                 before_step()
             plan = Plan(step, lambda: source.start(0), restorable=True)
@@ -499,6 +500,7 @@ class Trainer(Steps):
     ) -> Any:
         """Run one step on all rows of the data."""
         who = f"{phase}_on_batch"
+        self._refuse_lost_losses(who)
         x, y, weight = sources.arrays_of(who, x, y, weight)
         weight = data.combine_weights(who, y, weight, class_weight)
         batch = tuple(data.tensors(nest) for nest in (x, y, weight))
