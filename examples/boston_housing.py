@@ -28,6 +28,8 @@ pydl.utils.set_random_seed(args.seed)
 
 (x_train, y_train), (x_test, y_test) = pydl.datasets.boston_housing.load_data()
 print(f"{len(x_train)} rows to train on, {len(x_test)} to test, {x_train.shape[1]} features")
+if not 2 <= args.folds <= len(x_train):
+    parser.error(f"--folds must be 2 to {len(x_train)}, the number of rows, got {args.folds}")
 
 # Features of other sizes (a tax of 700, a share of 0.5) get mean 0 and deviation 1. The test rows
 # are scaled by the numbers of the training rows: nothing may be learned from them, not even a mean.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 
-def run_script(script: str | Path, *options: str, folder: Path) -> str:
-    """What the script prints; it must end well, and warn of nothing.
+def run_script(script: str | Path, *options: str, folder: Path, error: str = "") -> str:
+    """What the script prints; it must end well, or with `error`, and warn of nothing.
 
     Skips only where the script needs a data set that is nowhere, PYDL_DATA_DIR is not set and there
     is no network.
@@ -27,5 +27,6 @@ def run_script(script: str | Path, *options: str, folder: Path) -> str:
     )
     if "ConnectionError" in done.stderr and not os.environ.get("PYDL_DATA_DIR"):
         pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr
+    assert (done.returncode == 0) != bool(error), done.stdout[-1000:] + done.stderr
+    assert error in done.stderr
     return done.stdout

@@ -73,6 +73,14 @@ def test_example(name, tmp_path):
         assert len(content) > 5000
 
 
+@pytest.mark.parametrize("folds", [0, 1, 405])
+def test_folds_must_fit_the_rows(folds, tmp_path):
+    if not NAMES:
+        pytest.skip("needs a source checkout")
+    error = f"error: --folds must be 2 to 404, the number of rows, got {folds}\n"
+    run_script(EXAMPLES / "boston_housing.py", "--folds", str(folds), folder=tmp_path, error=error)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_example_is_short_and_says_what_it_shows(name):
     text = (EXAMPLES / f"{name}.py").read_text()
