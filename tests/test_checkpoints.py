@@ -9,6 +9,8 @@ import sys
 
 import numpy as np
 import pytest
+from errors import raises
+from model_helpers import linear, rows
 from safetensors.numpy import load_file
 
 import pydl
@@ -16,8 +18,6 @@ from pydl import callbacks, layers, losses, metrics, optimizers
 from pydl.callbacks import BackupAndRestore, ModelCheckpoint
 from pydl.metrics.base import registry as metric_registry
 from pydl.models import Model, Sequential, load_model
-from tests.errors import raises
-from tests.model_helpers import linear, rows
 
 
 class Values(callbacks.Callback):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from errors import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -26,7 +27,6 @@ from pydl.models import Model, Sequential, load_model
 from pydl.optimizers.base import registry as optimizer_registry
 from pydl.saving import container, files
 from pydl.utils import custom_object_scope, register_keras_serializable
-from tests.errors import raises
 
 FOLDER = Path(__file__).parent
 
