@@ -332,7 +332,7 @@ def test_any_bits_and_types(path):
 
     model = Sequential([layers.Input((2,)), Odd()])
     wide = np.array([np.nan, -0.0, np.inf, 5e-324, 1 / 3])
-    wide[:1].view("u8")[0] |= 0x1234
+    wide[:1].view("u8")[0] |= np.uint64(0x1234)
     values = {"none": np.zeros((0, 2)), "f": np.array([1, 0, 1], bool)}
     for w in model.weights:
         value = values.get(w.name, wide if w.dtype == np.float64 else np.int64(2**60 + 1))
