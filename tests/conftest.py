@@ -25,3 +25,9 @@ def _restored_settings():
     pydl.config.set_denormals("flush")
     pydl.config.set_floatx("float32")
     pydl.config.set_epsilon(1e-7)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a test saves its model, in a folder of its own."""
+    return tmp_path / "model.safetensors"
