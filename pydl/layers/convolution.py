@@ -16,7 +16,7 @@ _Numbers = int | Sequence[int]
 
 
 class BaseConv(Spatial):
-    """Base of the convolution layers.
+    """Base of the convolution layers, which declare their weights and the bias themselves.
 
     Args:
         kernel_size: Length of the window, an integer or one for each spatial axis.
@@ -26,7 +26,6 @@ class BaseConv(Spatial):
         dilation_rate: Distance of the taps of a window; not together with strides.
         activation: Name or callable; None is linear.
         use_bias: Whether to add a bias.
-        bias_initializer, bias_regularizer, bias_constraint: Of the bias.
         **kwargs: See `Layer`.
     """
 
@@ -35,15 +34,12 @@ class BaseConv(Spatial):
     def __init__(
         self,
         kernel_size: _Numbers,
-        strides: _Numbers = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: _Numbers = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        bias_initializer: Any = "zeros",
-        bias_regularizer: Any = None,
-        bias_constraint: Any = None,
+        strides: _Numbers,
+        padding: str,
+        data_format: str | None,
+        dilation_rate: _Numbers,
+        activation: Any,
+        use_bias: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
@@ -56,7 +52,6 @@ class BaseConv(Spatial):
         self.padding = self._padding(padding, *known)
         self.activation = _activation(activation)
         self.use_bias = use_bias
-        self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def _positive(self, name: str, value: Any) -> int:
         """Return a positive integer, or raise."""
@@ -141,9 +136,6 @@ class _Conv(BaseConv):
             dilation_rate,
             activation,
             use_bias,
-            bias_initializer,
-            bias_regularizer,
-            bias_constraint,
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
@@ -154,6 +146,7 @@ class _Conv(BaseConv):
                 f"{type(self).__name__}: {groups} groups do not divide {filters} filters"
             )
         self._declare("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         channels = self._channels_of(input_shape)
@@ -265,9 +258,6 @@ class Conv2DTranspose(BaseConv):
             dilation_rate,
             activation,
             use_bias,
-            bias_initializer,
-            bias_regularizer,
-            bias_constraint,
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
@@ -282,6 +272,7 @@ class Conv2DTranspose(BaseConv):
                 )
         self.output_padding = extra
         self._declare("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         channels = self._channels_of(input_shape)
@@ -350,9 +341,6 @@ class _DepthwiseConv(BaseConv):
             dilation_rate,
             activation,
             use_bias,
-            bias_initializer,
-            bias_regularizer,
-            bias_constraint,
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
@@ -360,6 +348,7 @@ class _DepthwiseConv(BaseConv):
         self._declare(
             "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint
         )
+        self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         channels = self._channels_of(input_shape)
@@ -443,9 +432,6 @@ class _SeparableConv(BaseConv):
             dilation_rate,
             activation,
             use_bias,
-            bias_initializer,
-            bias_regularizer,
-            bias_constraint,
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
@@ -457,6 +443,7 @@ class _SeparableConv(BaseConv):
         self._declare(
             "pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint
         )
+        self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         channels = self._channels_of(input_shape)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl import activations, constraints, initializers, ops, regularizers
+from pydl import activations, ops
 from pydl.layers.arguments import image_format
 from pydl.layers.base import Layer, deserialize
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, nodes_of
@@ -92,12 +92,8 @@ class Dense(Layer):
         self.units = int(units)
         self.activation = _activation(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._declare("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
@@ -105,24 +101,8 @@ class Dense(Layer):
                 f"{self.label}: expected an input of rank 2 or more with a known last axis, "
                 f"got shape {tuple(input_shape)}; add the missing axis with reshape"
             )
-        self.kernel = self.add_weight(
-            (input_shape[-1], self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
-        self.bias = (
-            self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
-            if self.use_bias
-            else None
-        )
+        self.kernel = self._declared("kernel", (input_shape[-1], self.units))
+        self.bias = self._declared("bias", (self.units,)) if self.use_bias else None
         if self.activation is activations.softmax:
             _warn_single_softmax(self, self.units)
 
@@ -307,9 +287,7 @@ class PReLU(Elementwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
+        self._declare("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         axes = (shared_axes,) if isinstance(shared_axes, int) else shared_axes
         self.shared_axes = None if axes is None else tuple(axes)
 
@@ -327,13 +305,7 @@ class PReLU(Elementwise):
                 f"{self.label}: the axes that are not shared must be known, "
                 f"got shape {tuple(input_shape)}; name the free ones in shared_axes"
             )
-        self.alpha = self.add_weight(
-            tuple(n for n in shape if n is not None),
-            self.alpha_initializer,
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
-            name="alpha",
-        )
+        self.alpha = self._declared("alpha", shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.relu(inputs) - self.alpha * ops.relu(-inputs)

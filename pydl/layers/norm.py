@@ -14,27 +14,13 @@ from pydl.tensor import Tensor
 class ScaledAndShifted(Elementwise):
     """Base of the normalizations whose result is multiplied by gamma and moved by beta."""
 
-    def __init__(
-        self,
-        epsilon: float = 0.001,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, epsilon: float, center: bool, scale: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not epsilon >= 0:
             raise ValueError(f"{self.label}: epsilon must be at least 0, got {epsilon!r}")
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
-        self._declare("beta", beta_initializer, beta_regularizer, beta_constraint)
-        self._declare("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
 
     def _build_for(self, shape: Any) -> None:
         """Make the weights gamma and beta that are asked for."""
@@ -104,18 +90,9 @@ class BatchNormalization(ScaledAndShifted):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            **kwargs,
-        )
+        super().__init__(epsilon, center, scale, **kwargs)
+        self._declare("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._declare("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         if not 0 <= momentum <= 1:
             raise ValueError(f"{self.label}: momentum must be between 0 and 1, got {momentum!r}")
         self.axis = check.integer("BatchNormalization", "axis", axis)
@@ -192,18 +169,9 @@ class LayerNormalization(ScaledAndShifted):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            **kwargs,
-        )
+        super().__init__(epsilon, center, scale, **kwargs)
+        self._declare("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._declare("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.axis = axis if isinstance(axis, int) else tuple(axis)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -252,18 +220,9 @@ class GroupNormalization(ScaledAndShifted):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            **kwargs,
-        )
+        super().__init__(epsilon, center, scale, **kwargs)
+        self._declare("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._declare("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.groups = check.integer("GroupNormalization", "groups", groups)
         self.axis = check.integer("GroupNormalization", "axis", axis)
         if groups < 1 and groups != -1:
