@@ -101,6 +101,12 @@ def test_dot(axes, shapes, subscripts, normalize):
     check_gradients(lambda *xs: layer(list(xs)), *values)
 
 
+@pytest.mark.parametrize(("batch", "n"), [(2, 0), (0, 5)])
+def test_dot_without_elements(batch, n):
+    values = [np.ones((batch, 3, n)), np.ones((batch, 4, n))]
+    np.testing.assert_array_equal(layers.Dot(2)(values).numpy(), np.zeros((batch, 3, 4)))
+
+
 def test_errors():
     a = np.zeros((2, 3), "f4")
     with raises(

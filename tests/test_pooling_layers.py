@@ -145,6 +145,12 @@ def test_errors():
         layers.MaxPooling1D(5)(np.zeros((1, 3, 1)))
     with pytest.raises(ValueError, match="nothing is left of shape"):
         layers.Cropping1D(2)(np.zeros((1, 4, 1)))
+    with raises(
+        ValueError,
+        "Cropping2D 'c': nothing is left of shape (None, 4, 3, 1); the spatial axes would get the "
+        "lengths (0, -1)",
+    ):
+        layers.Cropping2D(2, name="c")(np.zeros((1, 4, 3, 1)))
     with pytest.raises(ValueError, match="padding must be an integer, or"):
         layers.ZeroPadding2D((1, 2, 3))
     with pytest.raises(ValueError, match="interpolation must be"):

@@ -53,13 +53,6 @@ class BaseConv(Spatial):
         self.activation = _activation(activation)
         self.use_bias = use_bias
 
-    def _positive(self, name: str, value: Any) -> int:
-        """Return a positive integer, or raise."""
-        n = check.integer(type(self).__name__, name, value)
-        if n < 1:
-            raise ValueError(f"{type(self).__name__}: {name} must be a positive integer, got {n}")
-        return n
-
     def _channels_of(self, input_shape: Sequence[int | None]) -> int:
         """Return the number of channels, which must be known."""
         _, channels = self._split(input_shape)
@@ -139,12 +132,11 @@ class _Conv(BaseConv):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters = self._positive("filters", filters)
-        self.groups = self._positive("groups", groups)
+        who = type(self).__name__
+        self.filters = check.positive_integer(who, "filters", filters)
+        self.groups = check.positive_integer(who, "groups", groups)
         if self.filters % self.groups:
-            raise ValueError(
-                f"{type(self).__name__}: {groups} groups do not divide {filters} filters"
-            )
+            raise ValueError(f"{who}: {groups} groups do not divide {filters} filters")
         self._declare("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
         self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 
@@ -261,7 +253,7 @@ class Conv2DTranspose(BaseConv):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters = self._positive("filters", filters)
+        self.filters = check.positive_integer(type(self).__name__, "filters", filters)
         extra = None
         if output_padding is not None:
             extra = self._per_axis("output_padding", output_padding, 0)
@@ -344,7 +336,9 @@ class _DepthwiseConv(BaseConv):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.depth_multiplier = self._positive("depth_multiplier", depth_multiplier)
+        self.depth_multiplier = check.positive_integer(
+            type(self).__name__, "depth_multiplier", depth_multiplier
+        )
         self._declare(
             "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint
         )
@@ -435,8 +429,10 @@ class _SeparableConv(BaseConv):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters = self._positive("filters", filters)
-        self.depth_multiplier = self._positive("depth_multiplier", depth_multiplier)
+        self.filters = check.positive_integer(type(self).__name__, "filters", filters)
+        self.depth_multiplier = check.positive_integer(
+            type(self).__name__, "depth_multiplier", depth_multiplier
+        )
         self._declare(
             "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint
         )

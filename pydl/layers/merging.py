@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -144,7 +145,7 @@ class Multiply(_Folded):
         return y if found is None else ops.where(masks.spread(found, y), y, 0.0)
 
 
-class Average(Merge):
+class Average(_Folded):
     """y = (x1 + x2 + ...) / n.
 
     >>> import pydl
@@ -152,11 +153,10 @@ class Average(Merge):
     array([[0.5, 0.5]], dtype=float32)
     """
 
+    _operation = staticmethod(ops.add)
+
     def _merge(self, tensors: list[Tensor]) -> Tensor:
-        found = tensors[0]
-        for x in tensors[1:]:
-            found = found + x
-        return found / float(len(tensors))
+        return super()._merge(tensors) / float(len(tensors))
 
 
 class _Extreme(_Folded):
@@ -313,11 +313,8 @@ class Dot(Merge):
         if self.normalize:
             a, b = ops.l2_normalize(a, axis=first), ops.l2_normalize(b, axis=second)
         a, b = ops.moveaxis(a, first, -1), ops.moveaxis(b, second, 1)
-        rows, columns = a.size // max(a.shape[0] * a.shape[-1], 1), 1
-        for n in b.shape[2:]:
-            columns *= n
-        left = ops.reshape(a, (a.shape[0], rows, a.shape[-1]))
-        right = ops.reshape(b, (b.shape[0], b.shape[1], columns))
+        left = ops.reshape(a, (a.shape[0], math.prod(a.shape[1:-1]), a.shape[-1]))
+        right = ops.reshape(b, (*b.shape[:2], math.prod(b.shape[2:])))
         return ops.reshape(ops.matmul(left, right), shape)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -117,12 +117,6 @@ class GlobalPooling(Spatial):
         super().__init__(data_format, **kwargs)
         self.keepdims = keepdims
 
-    @property
-    def _places(self) -> tuple[int, ...]:
-        """The spatial axes."""
-        first = 2 if self.data_format == "channels_first" else 1
-        return tuple(range(first, first + self.rank))
-
     def call(self, inputs: Tensor) -> Tensor:
         self._split(inputs.shape)
         return type(self)._operation(inputs, axis=self._places, keepdims=self.keepdims)
@@ -187,13 +181,16 @@ class _Resized(Spatial):
 
     def _resized(self, axis: int, n: int) -> int:
         """Return the new length of a spatial axis."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement _resized(axis, n)")
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         lengths, channels = self._split(input_shape)
         found = [None if n is None else self._resized(i, n) for i, n in enumerate(lengths)]
         if any(n is not None and n < 1 for n in found):
-            raise ValueError(f"{self.label}: nothing is left of shape {tuple(input_shape)}")
+            raise ValueError(
+                f"{self.label}: nothing is left of shape {tuple(input_shape)}; the spatial axes "
+                f"would get the lengths {tuple(found)}"
+            )
         return self._joined(input_shape[0], found, channels)
 
     def _pairs(self, name: str, value: Any) -> tuple[tuple[int, int], ...]:
@@ -283,8 +280,7 @@ class UpSampling2D(_Resized):
 
     def call(self, inputs: Tensor) -> Tensor:
         self._split(inputs.shape)
-        first = 2 if self.data_format == "channels_first" else 1
-        times = {first: self.size[0], first + 1: self.size[1]}
+        times = dict(zip(self._places, self.size, strict=True))
         if self.interpolation == "nearest":
             return _repeated(inputs, times)
         for axis, n in times.items():

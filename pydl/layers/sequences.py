@@ -168,9 +168,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.n = check.integer("RepeatVector", "n", n)
-        if n < 1:
-            raise ValueError(f"RepeatVector: n must be a positive integer, got {n!r}")
+        self.n = check.positive_integer("RepeatVector", "n", n)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         self.compute_output_shape(input_shape)

@@ -56,6 +56,12 @@ class Spatial(Layer):
             return (batch, channels, *lengths)
         return (batch, *lengths, channels)
 
+    @property
+    def _places(self) -> tuple[int, ...]:
+        """The spatial axes of an input."""
+        first = 2 if self.data_format == "channels_first" else 1
+        return tuple(range(first, first + self.rank))
+
     def _per_axis(self, name: str, value: Any, least: int = 1) -> tuple[int, ...]:
         """Return an integer, or one for each spatial axis, as a tuple."""
         return per_axis(type(self).__name__, name, value, self.rank, least)
