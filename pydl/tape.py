@@ -96,7 +96,7 @@ def grad(
 ) -> Callable[..., Any]:
     """A function that returns the gradient of the scalar function f; see value_and_grad.
 
-    `max_pool` and products with a SparseTensor have no second derivative: NotImplementedError.
+    Products with a SparseTensor have no second derivative: NotImplementedError.
 
     >>> import pydl
     >>> pydl.grad(lambda x: pydl.sum(x**3))(pydl.tensor([1.0, 2.0]))
@@ -118,8 +118,8 @@ class GradientTape:
 
     Trainable Variables are watched by themselves, other tensors through `watch`. Inside of the
     block of another tape `gradient` is recorded by that one, which gives second derivatives; a
-    persistent tape records its own gradients that are computed inside of its block. `max_pool` and
-    products with a SparseTensor have no second derivative: NotImplementedError.
+    persistent tape records its own gradients that are computed inside of its block. Products with a
+    SparseTensor have no second derivative: NotImplementedError.
 
     Args:
       persistent: allows more than one call of `gradient`.

@@ -67,6 +67,21 @@ def test_max_pool(case: Any) -> None:
         free[at] &= ~hit
     np.testing.assert_array_equal(tx.grad.numpy(), expected)
 
+    # the gradient is linear in what flows in; its transpose takes from where that goes
+    leaf = pydl.tensor(g, requires_grad=True)
+    with pydl.GradientTape() as outer:
+        with pydl.GradientTape() as inner:
+            y = pydl.max_pool(tx, window, strides, padding)
+        found = inner.gradient(y, tx, leaf)
+    d = rng(1).integers(1, 9, x.shape).astype(x.dtype)
+    taken, free = np.zeros(got.shape), np.ones(got.shape, bool)
+    for _, o, p in meetings(x.shape[1:-1], window, counts, steps, ones, before):
+        at, to = (slice(None), *o), (slice(None), *p)
+        hit = ((x[to] == got[at]) | np.isnan(x[to])) & free[at]
+        taken[at] += np.where(hit, d[to], 0)
+        free[at] &= ~hit
+    np.testing.assert_array_equal(outer.gradient(found, leaf, d).numpy(), taken)
+
 
 @given(poolings())
 def test_average_pool(case: Any) -> None:

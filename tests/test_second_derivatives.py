@@ -171,6 +171,10 @@ FUNCTIONS = {
     "conv, images": (lambda x, k: pydl.conv(x, k, 2, "same"), normal(1, 5, 4, 2), normal(3, 2, 2, 2)),
     "conv_transpose": (lambda x, k: pydl.conv_transpose(x, k, 2), normal(1, 3, 2), normal(3, 2, 2)),
     "depthwise_conv": (pydl.depthwise_conv, normal(1, 5, 2), normal(2, 2, 2)),
+    "max_pool": (lambda x: pydl.square(pydl.max_pool(x, 2)), normal(1, 6, 2)),
+    "max_pool, images": (
+        lambda x: pydl.square(pydl.max_pool(x, (3, 2), (2, 1), "same")), normal(2, 6, 5, 2),
+    ),
     "average_pool": (lambda x: pydl.square(pydl.average_pool(x, 2)), normal(1, 6, 2)),
     "dropout": (lambda x: pydl.square(pydl.dropout(x, 0.5, seed=1)), X),
 }  # fmt: skip
@@ -192,12 +196,13 @@ def test_every_differentiable_kernel_has_a_form():
 
 def test_operations_that_cannot_say_so():
     text = (
-        "max_pool: its gradient is one fused kernel, which has no gradient itself; use other "
+        "sparse_dense: its gradient is one fused kernel, which has no gradient itself; use other "
         "operations where gradients of gradients are wanted"
     )
-    x = pydl.tensor(normal(1, 4, 1), requires_grad=True)
-    g = pydl.grad(lambda x: pydl.sum(pydl.square(pydl.max_pool(x, 2))), create_graph=True)(x)
-    expected = pydl.grad(lambda x: pydl.sum(pydl.square(pydl.max_pool(x, 2))))(x)
+    sparse = pydl.SparseTensor([1.0, 2.0], [0, 1], [0, 1, 2], (2, 2))
+    w = pydl.tensor(normal(2, 2), requires_grad=True)
+    g = pydl.grad(lambda w: pydl.sum(pydl.square(pydl.dense(sparse, w))), create_graph=True)(w)
+    expected = pydl.grad(lambda w: pydl.sum(pydl.square(pydl.dense(sparse, w))))(w)
     np.testing.assert_array_equal(g.numpy(), expected.numpy())
     with raises(NotImplementedError, text):
         pydl.sum(g).backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,20 @@ import numpy as np
 
 from pydl import _core
 from pydl.autograd import op
+from pydl.ops.elementwise import equal, isnan, logical_or, where
 from pydl.ops.promote import as_tensor
-from pydl.ops.windows import Axes, Geometry, Images, check_padding, count_windows, per_axis, spatial
-from pydl.tensor import Tensor, wrap
+from pydl.ops.shape import getitem, pad
+from pydl.ops.windows import (
+    Axes,
+    Geometry,
+    Images,
+    check_padding,
+    count_windows,
+    per_axis,
+    spatial,
+    taps_in_images,
+)
+from pydl.tensor import Tensor
 
 __all__ = ["average_pool", "max_pool"]
 
@@ -23,7 +35,44 @@ def _max_pool(x: np.ndarray, /, lengths: Axes, geometry: Geometry) -> np.ndarray
 
 @_max_pool.gradient
 def _(g: Tensor, y: Tensor, x: Tensor, lengths: Axes, geometry: Geometry) -> Any:
-    return (wrap(_core.max_pool_backward(g.data, x.data, y.data, *geometry)),)
+    return (lambda: _max_pool_input(g, x, y, geometry),)
+
+
+@op(saves=("x", "most"))
+def _max_pool_input(
+    g: np.ndarray, x: np.ndarray, most: np.ndarray, /, geometry: Geometry
+) -> np.ndarray:
+    return _core.max_pool_backward(g, x, most, *geometry)
+
+
+@_max_pool_input.gradient
+def _(d: Tensor, y: Any, g: Tensor, x: Tensor, most: Tensor, geometry: Geometry) -> Any:
+    return lambda: _at_maxima(d, x, most, geometry), None, None
+
+
+def _at_maxima(d: Tensor, x: Tensor, most: Tensor, geometry: Geometry) -> Tensor:
+    """What d holds at the pixel of each window to which the gradient of the largest goes."""
+    lengths, counts = spatial(x.shape), spatial(most.shape)
+    strides, before, taps = taps_in_images(lengths, counts, geometry)
+    after = [
+        max((c - 1) * s + k - b - n, 0)
+        for n, c, k, s, b in zip(lengths, counts, taps, strides, before, strict=True)
+    ]
+    widths = ((0, 0), *zip(before, after, strict=True), (0, 0))
+    # the padding equals no maximum, and is not among the pixels that are nan
+    nans, x, d = pad(isnan(x), widths), pad(x, widths, constant_values=np.nan), pad(d, widths)
+    found: Any = 0.0
+    for tap in reversed(list(itertools.product(*map(range, taps)))):  # the first comes to stay
+        at: Any = (
+            slice(None),
+            *(
+                slice(t, t + (c - 1) * s + 1, s)
+                for t, c, s in zip(tap, counts, strides, strict=True)
+            ),
+        )
+        hit = logical_or(equal(getitem(x, at), most), getitem(nans, at))
+        found = where(hit, getitem(d, at), found)
+    return found
 
 
 @op(saves=())

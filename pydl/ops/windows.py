@@ -153,6 +153,14 @@ def _of_taps_that_meet(
     return (strides, tuple(m[0] for m in met), tuple(m[1] for m in met)), tuple(m[2] for m in met)
 
 
+def taps_in_images(images: Axes, counts: Axes, pooling: Geometry) -> tuple[Axes, Axes, Axes]:
+    """Strides of a pooling; zeros before and length of its windows, of taps that meet a pixel."""
+    taps, strides, before = pooling
+    axes = zip(images, taps, counts, strides, (1,) * len(taps), before, strict=True)
+    met = [_met(*axis) for axis in axes]
+    return strides, tuple(m[1] for m in met), tuple(m[2].stop - m[2].start for m in met)
+
+
 def taps_of(kernel: Tensor, met: Key | None) -> Tensor:
     return kernel if met is None else getitem(kernel, met)
 
