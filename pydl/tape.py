@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pydl import check
 from pydl.autograd import add_gradients, gradients, nested, op, recording_for_gradient
 from pydl.tensor import Tensor, constant, to_array, wrap
 
@@ -48,6 +49,14 @@ def _leaf(value: Any, keeps_graph: bool) -> Tensor:
     return leaf
 
 
+def _or_zeros(found: Sequence[Tensor | None], sources: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients, zeros where a source is unconnected."""
+    return [
+        wrap(constant(np.zeros(s.shape, s.dtype))) if g is None else g
+        for g, s in zip(found, sources, strict=True)
+    ]
+
+
 def value_and_grad(
     f: Callable[..., Any], argnums: int | Sequence[int] = 0, create_graph: bool = False
 ) -> Callable[..., Any]:
@@ -80,11 +89,7 @@ def value_and_grad(
                 raise ValueError(f"grad: the function must return a scalar tensor, got {shape}")
             sources = [leaf for i in numbers for leaf in _flatten(arguments[i])]
             found = gradients(value, sources, create_graph=graph)
-        zeros = [
-            g if g is not None else wrap(constant(np.zeros(s.shape, s.dtype)))
-            for g, s in zip(found, sources, strict=True)
-        ]
-        each = iter(zeros)
+        each = iter(_or_zeros(found, sources))
         packed = tuple(_pack(arguments[i], each) for i in numbers)
         return wrap(value.data), packed[0] if isinstance(argnums, int) else packed
 
@@ -157,11 +162,36 @@ class GradientTape:
                 t.requires_grad = True
                 self._watched.append(t)
 
-    def gradient(self, target: Any, sources: Any, output_gradients: Any = None) -> Any:
-        """d target / d source for each source, in the same nesting; None where unconnected.
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: str = "none",
+    ) -> Any:
+        """d target / d source for each source, in the same nesting.
 
-        A target that is not a scalar is summed. RuntimeError on a second call, unless persistent.
+        A target that is not a scalar is summed.
+
+        Args:
+          target: a tensor, or a nest of them, whose gradients are added up.
+          sources: a tensor, or a nest of them.
+          output_gradients: what flows into each target, of its shape; default 1.
+          unconnected_gradients: what a source gets that no target comes from, "none" or "zero".
+
+        Raises:
+          RuntimeError: a second call, unless the tape is persistent.
+          TypeError: a target or source is no Tensor.
+
+        >>> import pydl
+        >>> a, b = pydl.Variable(3.0), pydl.Variable([1.0, 2.0])
+        >>> with pydl.GradientTape() as tape:
+        ...     y = a * a
+        >>> tape.gradient(y, [a, b], unconnected_gradients="zero")
+        [Tensor(6.), Tensor([0., 0.])]
         """
+        known = ("none", "zero")
+        check.choice("GradientTape.gradient", "unconnected_gradients", unconnected_gradients, known)
         if self._used and not self.persistent:
             raise RuntimeError(
                 "GradientTape.gradient: a tape can be used once; "
@@ -186,4 +216,6 @@ class GradientTape:
                     total[j] = before + g
                 else:
                     total[j] = wrap(add_gradients(before.data, g.data, False))
-        return _pack(sources, iter(total))
+        return _pack(
+            sources, iter(total if unconnected_gradients == "none" else _or_zeros(total, flat))
+        )

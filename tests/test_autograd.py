@@ -61,6 +61,29 @@ def test_three_faces_agree() -> None:
     np.testing.assert_array_equal(pydl.grad(f)(x.numpy()).numpy(), g.numpy())
 
 
+def test_tape_gives_zeros_for_unconnected_sources() -> None:
+    a, b = pydl.Variable([1.0, 2.0]), pydl.Variable(np.ones((2, 3)))
+    c = pydl.Variable(3.0)
+    with pydl.GradientTape(persistent=True) as tape:
+        y = pydl.sum(a * a)
+        constant = pydl.sum(pydl.ones(2))
+    sources = {"a": a, "rest": [b, c]}
+    none = tape.gradient(y, sources)
+    assert none["rest"] == [None, None]
+    zero = tape.gradient(y, sources, unconnected_gradients="zero")
+    np.testing.assert_array_equal(zero["a"].numpy(), none["a"].numpy())
+    for found, source in zip(zero["rest"], (b, c), strict=True):
+        assert found.dtype == source.dtype
+        np.testing.assert_array_equal(found.numpy(), np.zeros(source.shape))
+    assert tape.gradient(constant, a) is None
+    np.testing.assert_array_equal(
+        tape.gradient(constant, a, unconnected_gradients="zero").numpy(), [0, 0]
+    )
+    text = "unconnected_gradients must be 'none' or 'zero', got None"
+    with pytest.raises(ValueError, match=text):
+        tape.gradient(y, a, unconnected_gradients=None)
+
+
 def test_grad_arguments() -> None:
     def f(a: dict, b: pydl.Tensor) -> pydl.Tensor:
         return pydl.sum(a["w"] * b) + pydl.sum(a["list"][0])
