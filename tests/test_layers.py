@@ -345,6 +345,14 @@ def test_input_layer():
     assert layers.Input((3,)).name == "input_layer_3"
     with raises(ValueError, "InputLayer: shape is needed, without the batch axis: Input((784,))"):
         layers.Input()
+    assert layers.Input(batch_shape=(None, 8)).shape == (None, 8)
+    whole = layers.InputLayer(batch_shape=(5, 2, None))
+    assert (whole.shape, whole.batch_size) == ((2, None), 5)
+    assert layers.InputLayer.from_config(whole.get_config()).batch_input_shape == (5, 2, None)
+    text = "InputLayer: batch_shape (5, 8) says all; got shape {} and batch_size {} too"
+    for twice in ((8,), None), (None, 5):
+        with raises(ValueError, text.format(*twice)):
+            layers.Input(*twice, batch_shape=(5, 8))
 
 
 def test_argument_errors():

@@ -442,6 +442,7 @@ class InputLayer(Layer):
         batch_size: Size of the batch axis, None for any.
         dtype: Type of the input; None takes `config.floatx()`. Models cast their inputs to it.
         name: See `Layer`.
+        batch_shape: Shape with the batch axis, in the place of `shape` and `batch_size`.
 
     >>> InputLayer((784,)).batch_input_shape
     (None, 784)
@@ -453,8 +454,16 @@ class InputLayer(Layer):
         batch_size: int | None = None,
         dtype: Any = None,
         name: str | None = None,
+        batch_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        if batch_shape is not None:
+            if shape is not None or batch_size is not None:
+                raise ValueError(
+                    f"InputLayer: batch_shape {tuple(batch_shape)} says all; got shape {shape} and "
+                    f"batch_size {batch_size} too"
+                )
+            kwargs["batch_input_shape"] = batch_shape
         if shape is not None:
             kwargs["input_shape"] = shape
         input_dtype = None if dtype is None else np.dtype(dtype)
@@ -515,6 +524,7 @@ def Input(
     batch_size: int | None = None,
     dtype: Any = None,
     name: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
 ) -> SymbolicTensor:
     """Return the input of a model: the shape of one sample, None where an axis is free.
 
@@ -527,8 +537,12 @@ def Input(
         dtype: Type of the input; None takes `config.floatx()`. Models cast their inputs to it;
             only integers that go to Embedding layers alone stay where it is a float type.
         name: Name of the input.
+        batch_shape: Shape with the batch axis, in the place of `shape` and `batch_size`.
+
+    Raises:
+        ValueError: No shape, both kinds of it, or a size that is not positive.
 
     >>> Input((28, 28, 1)).shape
     (None, 28, 28, 1)
     """
-    return InputLayer(shape, batch_size, dtype, name).symbol()
+    return InputLayer(shape, batch_size, dtype, name, batch_shape).symbol()
