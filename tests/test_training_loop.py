@@ -215,6 +215,21 @@ def test_functions_and_instances_use_their_own_names_and_repeats_get_numbers():
     assert model.metrics_names == list(history.history)
 
 
+def test_weighted_metrics_beside_equal_ones_are_called_as_keras_calls_them():
+    model = linear(metrics=["mse"], weighted_metrics=["mse", "mae", "mse"])
+    x, y = rows(4)
+    history = model.fit(x, y, sample_weight=np.array([1.0, 2.0, 3.0, 4.0]), verbose=0)
+    names = ["loss", "mse", "weighted_mse", "mae", "weighted_mse_1"]
+    assert list(history.history) == model.metrics_names == names
+    assert history.history["mse"] != history.history["weighted_mse"]
+    start = layers.Input((2,))
+    outputs = {name: layers.Dense(1, name=name)(start) for name in ("a", "b")}
+    model = Model(start, outputs)
+    model.compile("sgd", "mse", metrics={"a": "mae"}, weighted_metrics={"a": "mae", "b": "mae"})
+    model.train_on_batch(np.ones((3, 2)), {"a": np.ones((3, 1)), "b": np.ones((3, 1))})
+    assert model.metrics_names[3:] == ["a_mae", "a_weighted_mae", "b_mae"]
+
+
 def test_several_outputs_by_name():
     x, y = rows(8)
     model = Two()

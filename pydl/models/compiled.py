@@ -207,11 +207,16 @@ class Compiled:
         several = len(names) > 1
         self.output_trackers = [LossTracker(f"{name}_loss") for name in names] if several else []
         self.names = list(names)
-        self.keys = _unique(
-            f"{name}_{metric.name}" if several else metric.name
-            for name, output in zip(names, self.metrics, strict=True)
-            for metric in output.all
-        )
+        self.keys = []
+        for name, output in zip(names, self.metrics, strict=True):
+            prefix = f"{name}_" if several else ""
+            for metric in output.plain:
+                self.keys.append(_unused(f"{prefix}{metric.name}", self.keys))
+            for metric in output.weighted:
+                key = f"{prefix}{metric.name}"
+                if key in self.keys:  # as Keras calls it
+                    key = _unused(f"{prefix}weighted_{metric.name}", self.keys)
+                self.keys.append(key)
 
     @property
     def metrics_on_host(self) -> bool:
@@ -255,15 +260,12 @@ def _nested(given: Any) -> bool:
     )
 
 
-def _unique(names: Any) -> list[str]:
-    """Return the names, repeats with _1, _2, ..."""
-    found: list[str] = []
-    for name in names:
-        candidate, count = name, 0
-        while candidate in found:
-            count += 1
-            candidate = f"{name}_{count}"
-        found.append(candidate)
+def _unused(name: str, taken: Sequence[str]) -> str:
+    """Return a name, with _1, _2, ... where it is taken."""
+    found, count = name, 0
+    while found in taken:
+        count += 1
+        found = f"{name}_{count}"
     return found
 
 

@@ -61,7 +61,8 @@ class Steps(Layer):
             loss_weights: Factors of the losses of several outputs.
             metrics: Names, metrics or functions; for several outputs a list of lists or a
                 dictionary. 'accuracy' is chosen by the shapes of the first batch.
-            weighted_metrics: Metrics that take the sample weights into account.
+            weighted_metrics: Metrics that take the sample weights into account; one of a name that
+                `metrics` has too is called "weighted_" and that name.
             run_eagerly: Run every step in Python. By default `fit`, `evaluate` and `predict` record
                 a step and repeat it as one call of C++, with the same bits; see `pydl.function`.
                 Python code in layers, losses, metrics and a `train_step` of one's own then runs in
