@@ -177,6 +177,42 @@ def test_summary():
     assert lines[0].splitlines()[4].endswith("N") and lines[0].splitlines()[6].endswith("Y")
 
 
+def test_summary_of_models_inside_a_model():
+    x = layers.Input((4,), name="x")
+    branches = [layers.Dense(3, name=name)(x) for name in ("left", "right")]
+    graph = models.Model(x, layers.Add(name="sum")(branches), name="graph")
+    chain = Sequential([layers.Dense(2, name="first"), layers.Dense(1, name="last")], name="chain")
+    model = Sequential([layers.Input((4,)), graph, chain], name="outer")
+    chain.layers[1].trainable = False
+
+    def table(**kwargs):
+        lines = []
+        model.summary(print_fn=lines.append, **kwargs)
+        return [line.split() for line in lines[0].splitlines()]
+
+    flat = table()
+    assert [row[0] for row in flat[4:6]] == ["graph", "chain"] and "Connected" not in flat[2]
+    nested = table(expand_nested=True, show_trainable=True)
+    assert [row[: 2 + (row[0] == "└")] for row in nested[4:12]] == [
+        ["graph", "(Functional)"],
+        ["└", "x", "(InputLayer)"],
+        ["└", "left", "(Dense)"],
+        ["└", "right", "(Dense)"],
+        ["└", "sum", "(Add)"],
+        ["chain", "(Sequential)"],
+        ["└", "first", "(Dense)"],
+        ["└", "last", "(Dense)"],
+    ]
+    assert nested[8][3:] == ["(None,", "3)", "0", "left[0][0],", "right[0][0]", "Y"]
+    assert nested[10][3:] == ["(None,", "2)", "8", "Y"] and nested[11][3:] == [
+        "(None,",
+        "1)",
+        "3",
+        "N",
+    ]
+    assert nested[13:-1] == flat[7:-1]
+
+
 def test_summary_of_a_model_that_is_not_built(capsys):
     Sequential([layers.Dense(3)]).summary()
     out = capsys.readouterr().out

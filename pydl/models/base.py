@@ -183,6 +183,7 @@ class Model(Keras2Methods, Trainer):
         line_length: int | None = None,
         print_fn: Callable[[str], Any] | None = None,
         show_trainable: bool = False,
+        expand_nested: bool = False,
     ) -> None:
         """Print the layers, their output shapes and the numbers of weights.
 
@@ -190,8 +191,9 @@ class Model(Keras2Methods, Trainer):
             line_length: Width of the table.
             print_fn: Called with the text; None prints it.
             show_trainable: Add a column that tells which layers are trained.
+            expand_nested: Show the layers of models inside the model below them.
         """
-        text = summarize(self, line_length, show_trainable)
+        text = summarize(self, line_length, show_trainable, expand_nested)
         (print if print_fn is None else print_fn)(text)
 
     def _find_nonfinite(self, batch: Any, before: Any) -> tuple[str | None, str]:

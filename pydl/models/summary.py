@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 
-def summarize(model: Any, line_length: int | None = None, show_trainable: bool = False) -> str:
+def summarize(
+    model: Any,
+    line_length: int | None = None,
+    show_trainable: bool = False,
+    expand_nested: bool = False,
+) -> str:
     """Return the table of a model's layers, output shapes and numbers of weights."""
-    connections: list[str] = getattr(model, "_connections", list)()
-    rows = _rows(model, connections if any(connections) else [], show_trainable)
-    head = ["Layer (type)", "Output Shape", "Param #"]
-    head += ["Connected to"] * any(connections) + ["Trainable"] * show_trainable
+    cells = _rows(model, expand_nested)
+    shown = [True, True, True, any(row[3] for row in cells), show_trainable]
+    names = ["Layer (type)", "Output Shape", "Param #", "Connected to", "Trainable"]
+    head, *rows = (list(itertools.compress(row, shown)) for row in [names, *cells])
     widths = [max(len(row[i]) for row in [head, *rows]) + 2 for i in range(len(head))]
     widths[0], widths[1] = max(widths[0], 30), max(widths[1], 22)
     if line_length is not None:
@@ -41,19 +47,18 @@ def summarize(model: Any, line_length: int | None = None, show_trainable: bool =
     )
 
 
-def _rows(model: Any, connections: list[str], show_trainable: bool) -> list[list[str]]:
-    """Return a row of cells for each layer; `connections` are the cells of a column, or none."""
+def _rows(model: Any, expand_nested: bool, depth: int = 0) -> list[list[str]]:
+    """Return the cells of all columns for each layer, "" where a layer's inputs are plain."""
     layers = model.layers
-    shapes = _output_shapes(model)
+    connections = getattr(model, "_connections", list)() or [""] * len(layers)
+    branch = "   " * depth + "└ " if depth else ""
     rows: list[list[str]] = []
-    for layer, shape in zip(layers, shapes, strict=True):
+    for layer, shape, inputs in zip(layers, _output_shapes(model), connections, strict=True):
+        name = f"{branch}{layer.name} ({type(layer).__name__})"
         count = f"{sum(w.size for w in layer.weights):,}" if layer.built else "0 (unbuilt)"
-        row = [f"{layer.name} ({type(layer).__name__})", shape, count]
-        if connections:
-            row.append(connections[len(rows)])
-        if show_trainable:
-            row.append("Y" if layer.trainable else "N")
-        rows.append(row)
+        rows.append([name, shape, count, inputs, "Y" if layer.trainable else "N"])
+        if expand_nested and hasattr(layer, "layers"):
+            rows += _rows(layer, True, depth + 1)
     return rows
 
 
