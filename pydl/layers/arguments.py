@@ -18,16 +18,6 @@ def float_dtype(cls: type, dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def image_format(who: str, value: Any) -> str:
-    """Return "channels_last" or "channels_first"; None is the default of `config`."""
-    found = config.image_data_format() if value is None else value
-    if found not in ("channels_last", "channels_first"):
-        raise ValueError(
-            f"{who}: data_format must be 'channels_last' or 'channels_first', got {value!r}"
-        )
-    return found
-
-
 def declared_shape(cls: type, kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
     """Return the input shape that keywords declare, batch axis first, and refuse other keywords."""
     known = ("input_shape", "input_dim", "input_length", "batch_input_shape", "batch_size")

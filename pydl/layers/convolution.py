@@ -9,7 +9,7 @@ from pydl import activations, check, ops
 from pydl.layers.core import _activation
 from pydl.layers.spatial import Shape, Spatial
 from pydl.ops.convolution import convolve
-from pydl.ops.windows import strides_and_dilation, transposed_walk
+from pydl.ops.windows import conv_paddings, extra_pixels, strides_and_dilation, transposed_walk
 from pydl.tensor import Tensor
 
 _Numbers = int | Sequence[int]
@@ -29,8 +29,6 @@ class BaseConv(Spatial):
         **kwargs: See `Layer`.
     """
 
-    _paddings: tuple[str, ...] = ("valid", "same", "causal")  # the last in one dimension only
-
     def __init__(
         self,
         kernel_size: _Numbers,
@@ -48,8 +46,7 @@ class BaseConv(Spatial):
         self.strides, self.dilation_rate = strides_and_dilation(
             who, strides, dilation_rate, self.rank
         )
-        known = self._paddings if self.rank == 1 else self._paddings[:2]
-        self.padding = self._padding(padding, *known)
+        self.padding = self._padding(padding, *conv_paddings(self.rank))
         self.activation = _activation(activation)
         self.use_bias = use_bias
 
@@ -220,8 +217,6 @@ class Conv2DTranspose(BaseConv):
     (1, 14, 14, 3)
     """
 
-    _paddings = ("valid", "same")
-
     def __init__(
         self,
         filters: int,
@@ -254,15 +249,7 @@ class Conv2DTranspose(BaseConv):
             **kwargs,
         )
         self.filters = check.positive_integer(type(self).__name__, "filters", filters)
-        extra = None
-        if output_padding is not None:
-            extra = self._per_axis("output_padding", output_padding, 0)
-            if any(e >= s for e, s in zip(extra, self.strides, strict=True)):
-                raise ValueError(
-                    f"{type(self).__name__}: output_padding must be below strides, got "
-                    f"{output_padding!r} and {self.strides}"
-                )
-        self.output_padding = extra
+        self.output_padding = extra_pixels(type(self).__name__, output_padding, self.strides)
         self._declare("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
         self._declare("bias", bias_initializer, bias_regularizer, bias_constraint)
 

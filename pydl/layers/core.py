@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pydl import activations, ops
-from pydl.layers.arguments import image_format
 from pydl.layers.base import Layer, deserialize
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, nodes_of
+from pydl.ops.windows import image_format
 from pydl.tensor import Tensor
 
 _WITH_LOGITS = {id(activations.softmax): "softmax", id(activations.sigmoid): "sigmoid"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl import ops
+from pydl import check, ops
 from pydl.layers import masks
 from pydl.layers.spatial import Shape, Spatial
 from pydl.tensor import Tensor, constant
@@ -268,11 +268,8 @@ class UpSampling2D(_Resized):
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.size = self._per_axis("size", size)
-        if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(
-                f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', got "
-                f"{interpolation!r}"
-            )
+        known = ("nearest", "bilinear")
+        check.choice("UpSampling2D", "interpolation", interpolation, known)
         self.interpolation = interpolation
 
     def _resized(self, axis: int, n: int) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydl import ops, random, regularizers
-from pydl.layers.arguments import image_format
 from pydl.layers.core import Elementwise
+from pydl.ops.windows import image_format
 from pydl.tensor import Tensor
 
 
@@ -18,7 +18,27 @@ def _fraction(who: str, name: str, value: Any) -> float:
     return value
 
 
-class Dropout(Elementwise):
+class _Random(Elementwise):
+    """Base of the layers that change their input at random in training, and not in inference."""
+
+    seed_generator: random.SeedGenerator | None
+
+    def _draws_from(self, seed: int | None, active: bool) -> None:
+        """Keep the seed, and make the generator of a layer that changes anything."""
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if active else None
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not training or self.seed_generator is None:
+            return inputs
+        return self._with_noise(inputs, self.seed_generator)
+
+    def _with_noise(self, inputs: Tensor, seed: random.SeedGenerator) -> Tensor:
+        """Return the output in training; its random numbers come from `seed`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _with_noise(inputs, seed)")
+
+
+class Dropout(_Random):
     """Training: y = x * m / (1 - rate), where m is 1 with probability 1 - rate, else 0.
 
     In inference, and for rate 0, y = x.
@@ -49,18 +69,13 @@ class Dropout(Elementwise):
         super().__init__(**kwargs)
         self.rate = _fraction(type(self).__name__, "rate", rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-        self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+        self._draws_from(seed, rate > 0)
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        if not training or self.seed_generator is None:
-            return inputs
-        return random.dropout(
-            inputs, self.rate, noise_shape=self.noise_shape, seed=self.seed_generator
-        )
+    def _with_noise(self, inputs: Tensor, seed: random.SeedGenerator) -> Tensor:
+        return random.dropout(inputs, self.rate, noise_shape=self.noise_shape, seed=seed)
 
 
-class SpatialDropout1D(Elementwise):
+class SpatialDropout1D(_Random):
     """Dropout of whole features: each is kept or dropped for all steps of a sample.
 
     Args:
@@ -76,8 +91,7 @@ class SpatialDropout1D(Elementwise):
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = _fraction(type(self).__name__, "rate", rate)
-        self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+        self._draws_from(seed, rate > 0)
 
     def _noise_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the mask."""
@@ -89,11 +103,9 @@ class SpatialDropout1D(Elementwise):
                 f"{self.label}: expected {self._axes + 2} axes, got shape {tuple(input_shape)}"
             )
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        if not training or self.seed_generator is None:
-            return inputs
+    def _with_noise(self, inputs: Tensor, seed: random.SeedGenerator) -> Tensor:
         shape = self._noise_shape(inputs.shape)
-        return random.dropout(inputs, self.rate, noise_shape=shape, seed=self.seed_generator)
+        return random.dropout(inputs, self.rate, noise_shape=shape, seed=seed)
 
 
 class SpatialDropout2D(SpatialDropout1D):
@@ -123,7 +135,7 @@ class SpatialDropout2D(SpatialDropout1D):
         return super()._noise_shape(shape)
 
 
-class GaussianNoise(Elementwise):
+class GaussianNoise(_Random):
     """Training: y = x + e, e normal with mean 0.
 
     Args:
@@ -135,18 +147,13 @@ class GaussianNoise(Elementwise):
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stddev = _fraction("GaussianNoise", "stddev", stddev)
-        self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed) if stddev > 0 else None
+        self._draws_from(seed, stddev > 0)
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        if not training or self.seed_generator is None:
-            return inputs
-        return inputs + random.normal(
-            inputs.shape, 0.0, self.stddev, dtype=self.dtype, seed=self.seed_generator
-        )
+    def _with_noise(self, inputs: Tensor, seed: random.SeedGenerator) -> Tensor:
+        return inputs + random.normal(inputs.shape, 0.0, self.stddev, dtype=self.dtype, seed=seed)
 
 
-class GaussianDropout(Elementwise):
+class GaussianDropout(_Random):
     """Training: y = x e, e normal with mean 1 and variance rate / (1 - rate).
 
     Args:
@@ -163,14 +170,11 @@ class GaussianDropout(Elementwise):
         self.rate = _fraction("GaussianDropout", "rate", rate)
         if rate == 1:
             raise ValueError("GaussianDropout: rate must be below 1, for a finite variance")
-        self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+        self._draws_from(seed, rate > 0)
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        if not training or self.seed_generator is None:
-            return inputs
+    def _with_noise(self, inputs: Tensor, seed: random.SeedGenerator) -> Tensor:
         stddev = (self.rate / (1.0 - self.rate)) ** 0.5
-        noise = random.normal(inputs.shape, 1.0, stddev, dtype=self.dtype, seed=self.seed_generator)
+        noise = random.normal(inputs.shape, 1.0, stddev, dtype=self.dtype, seed=seed)
         return ops.multiply(inputs, noise)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydl.layers.arguments import image_format
 from pydl.layers.base import Layer
-from pydl.ops.windows import check_padding, count_windows, per_axis
+from pydl.ops.windows import check_padding, count_windows, image_format, per_axis
 
 Shape = tuple[int | None, ...]
 
@@ -62,9 +61,9 @@ class Spatial(Layer):
         first = 2 if self.data_format == "channels_first" else 1
         return tuple(range(first, first + self.rank))
 
-    def _per_axis(self, name: str, value: Any, least: int = 1) -> tuple[int, ...]:
+    def _per_axis(self, name: str, value: Any) -> tuple[int, ...]:
         """Return an integer, or one for each spatial axis, as a tuple."""
-        return per_axis(type(self).__name__, name, value, self.rank, least)
+        return per_axis(type(self).__name__, name, value, self.rank)
 
     def _windows(
         self,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydl import config
+from pydl import check, config
 from pydl.losses.functions import align
 from pydl.metrics.base import Metric, registry, to_array, weights_for
 from pydl.tensor import host_read
@@ -265,8 +265,7 @@ class AUC(Metric):
         from_logits: bool = False,
     ) -> None:
         super().__init__(name, dtype)
-        if curve not in ("ROC", "PR"):
-            raise ValueError(f"AUC: curve must be 'ROC' or 'PR', got {curve!r}")
+        check.choice("AUC", "curve", curve, ("ROC", "PR"))
         methods = ("interpolation", "minoring", "majoring")
         if summation_method not in methods:
             raise ValueError(

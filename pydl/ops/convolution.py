@@ -20,8 +20,9 @@ from pydl.ops.windows import (
     Images,
     check_kernel,
     check_padding,
+    conv_paddings,
+    extra_pixels,
     operands,
-    per_axis,
     spatial,
     strides_and_dilation,
     taps_of,
@@ -165,8 +166,7 @@ def convolve(
     images = Images(who, inputs, data_format)
     taps = check_kernel(who, images, kernel, "(..., channels / groups, filters)")
     strides, dilation = strides_and_dilation(who, strides, dilation_rate, images.axes)
-    known = ("valid", "same", "causal") if images.axes == 1 else ("valid", "same")
-    padding = check_padding(who, padding, *known)
+    padding = check_padding(who, padding, *conv_paddings(images.axes))
     channels, (inner, filters) = images.x.shape[-1], kernel.shape[-2:]
     if inner < 1 or channels < 1 or channels % inner or filters % (channels // inner):
         raise ValueError(
@@ -257,8 +257,7 @@ def depthwise_conv(
     images = Images(who, inputs, data_format)
     taps = check_kernel(who, images, kernel, "(..., channels, multiplier)")
     strides, dilation = strides_and_dilation(who, strides, dilation_rate, images.axes)
-    known = ("valid", "same", "causal") if images.axes == 1 else ("valid", "same")
-    padding = check_padding(who, padding, *known)
+    padding = check_padding(who, padding, *conv_paddings(images.axes))
     if kernel.shape[-2] != images.x.shape[-1]:
         raise ValueError(
             f"{who}: kernel of shape {kernel.shape} does not fit {images.x.shape[-1]} channels; "
@@ -332,13 +331,7 @@ def conv_transpose(
             f"{who}: kernel of shape {kernel.shape} does not fit {images.x.shape[-1]} channels; "
             "its last axes are (filters, channels)"
         )
-    extra: tuple[int | None, ...] = (None,) * images.axes
-    if output_padding is not None:
-        extra = per_axis(who, "output_padding", output_padding, images.axes, 0)
-        if any(e >= s for e, s in zip(extra, strides, strict=True)):
-            raise ValueError(
-                f"{who}: output_padding must be below strides, got {output_padding!r} and {strides}"
-            )
+    extra = extra_pixels(who, output_padding, strides) or (None,) * images.axes
     lengths, geometry, met = transposed_walk(
         who, images.lengths, taps, strides, dilation, padding, extra
     )

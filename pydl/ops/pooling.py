@@ -15,8 +15,8 @@ from pydl.ops.promote import as_tensor
 from pydl.ops.shape import getitem, pad
 from pydl.ops.windows import (
     Axes,
-    Geometry,
     Images,
+    Pooling,
     check_padding,
     count_windows,
     per_axis,
@@ -29,31 +29,31 @@ __all__ = ["average_pool", "max_pool"]
 
 
 @op(saves=("x", "y"))
-def _max_pool(x: np.ndarray, /, lengths: Axes, geometry: Geometry) -> np.ndarray:
-    return _core.max_pool(x, lengths, *geometry)
+def _max_pool(x: np.ndarray, /, lengths: Axes, windows: Pooling) -> np.ndarray:
+    return _core.max_pool(x, lengths, *windows)
 
 
 @_max_pool.gradient
-def _(g: Tensor, y: Tensor, x: Tensor, lengths: Axes, geometry: Geometry) -> Any:
-    return (lambda: _max_pool_input(g, x, y, geometry),)
+def _(g: Tensor, y: Tensor, x: Tensor, lengths: Axes, windows: Pooling) -> Any:
+    return (lambda: _max_pool_input(g, x, y, windows),)
 
 
 @op(saves=("x", "most"))
 def _max_pool_input(
-    g: np.ndarray, x: np.ndarray, most: np.ndarray, /, geometry: Geometry
+    g: np.ndarray, x: np.ndarray, most: np.ndarray, /, windows: Pooling
 ) -> np.ndarray:
-    return _core.max_pool_backward(g, x, most, *geometry)
+    return _core.max_pool_backward(g, x, most, *windows)
 
 
 @_max_pool_input.gradient
-def _(d: Tensor, y: Any, g: Tensor, x: Tensor, most: Tensor, geometry: Geometry) -> Any:
-    return lambda: _at_maxima(d, x, most, geometry), None, None
+def _(d: Tensor, y: Any, g: Tensor, x: Tensor, most: Tensor, windows: Pooling) -> Any:
+    return lambda: _at_maxima(d, x, most, windows), None, None
 
 
-def _at_maxima(d: Tensor, x: Tensor, most: Tensor, geometry: Geometry) -> Tensor:
+def _at_maxima(d: Tensor, x: Tensor, most: Tensor, windows: Pooling) -> Tensor:
     """What d holds at the pixel of each window to which the gradient of the largest goes."""
     lengths, counts = spatial(x.shape), spatial(most.shape)
-    strides, before, taps = taps_in_images(lengths, counts, geometry)
+    strides, before, taps = taps_in_images(lengths, counts, windows)
     after = [
         max((c - 1) * s + k - b - n, 0)
         for n, c, k, s, b in zip(lengths, counts, taps, strides, before, strict=True)
@@ -76,23 +76,23 @@ def _at_maxima(d: Tensor, x: Tensor, most: Tensor, geometry: Geometry) -> Tensor
 
 
 @op(saves=())
-def _average_pool(x: np.ndarray, /, lengths: Axes, geometry: Geometry) -> np.ndarray:
-    return _core.average_pool(x, lengths, *geometry)
+def _average_pool(x: np.ndarray, /, lengths: Axes, windows: Pooling) -> np.ndarray:
+    return _core.average_pool(x, lengths, *windows)
 
 
 @_average_pool.gradient
-def _(g: Tensor, y: Any, x: Tensor, lengths: Axes, geometry: Geometry) -> Any:
-    return (lambda: _average_pool_input(g, spatial(x.shape), geometry),)
+def _(g: Tensor, y: Any, x: Tensor, lengths: Axes, windows: Pooling) -> Any:
+    return (lambda: _average_pool_input(g, spatial(x.shape), windows),)
 
 
 @op(saves=())
-def _average_pool_input(g: np.ndarray, /, lengths: Axes, geometry: Geometry) -> np.ndarray:
-    return _core.average_pool_backward(g, lengths, *geometry)
+def _average_pool_input(g: np.ndarray, /, lengths: Axes, windows: Pooling) -> np.ndarray:
+    return _core.average_pool_backward(g, lengths, *windows)
 
 
 @_average_pool_input.gradient
-def _(d: Tensor, y: Any, g: Tensor, lengths: Axes, geometry: Geometry) -> Any:
-    return (lambda: _average_pool(d, spatial(g.shape), geometry),)
+def _(d: Tensor, y: Any, g: Tensor, lengths: Axes, windows: Pooling) -> Any:
+    return (lambda: _average_pool(d, spatial(g.shape), windows),)
 
 
 def _pool(

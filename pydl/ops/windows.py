@@ -18,6 +18,7 @@ from pydl.tensor import Tensor
 
 Axes = tuple[int, ...]  # a number for each spatial axis
 Geometry = tuple[Axes, Axes, Axes]  # strides, dilation, zeros before
+Pooling = tuple[Axes, Axes, Axes]  # lengths of windows, strides, padding before
 Key = tuple[slice, ...]  # what of a kernel
 
 # Of strides, distances of taps and windows, so that no product of kernels leaves 64 bits.
@@ -47,6 +48,30 @@ def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> Axes
     return numbers
 
 
+def image_format(who: str, value: Any) -> str:
+    """The order "channels_last" or "channels_first"; None is the default of `config`."""
+    name = config.image_data_format() if value is None else value
+    check.choice(who, "data_format", name, ("channels_last", "channels_first"))
+    return name
+
+
+def conv_paddings(axes: int) -> tuple[str, ...]:
+    """The kinds of padding of a convolution along so many axes."""
+    return ("valid", "same", "causal") if axes == 1 else ("valid", "same")
+
+
+def extra_pixels(who: str, output_padding: Any, strides: Axes) -> Axes | None:
+    """The `output_padding` of a transposed convolution, one for each axis; None for None."""
+    if output_padding is None:
+        return None
+    extra = per_axis(who, "output_padding", output_padding, len(strides), 0)
+    if any(e >= s for e, s in zip(extra, strides, strict=True)):
+        raise ValueError(
+            f"{who}: output_padding must be below strides, got {output_padding!r} and {strides}"
+        )
+    return extra
+
+
 def check_padding(who: str, value: Any, *known: str) -> str:
     name = value.lower() if isinstance(value, str) else value
     if name not in known:
@@ -60,11 +85,7 @@ class Images:
     """The input of an operation with its channels last, and the way back."""
 
     def __init__(self, who: str, x: Tensor, data_format: Any):
-        name = config.image_data_format() if data_format is None else data_format
-        if name not in ("channels_last", "channels_first"):
-            raise ValueError(
-                f"{who}: data_format must be 'channels_last' or 'channels_first', got {name!r}"
-            )
+        name = image_format(who, data_format)
         if not 3 <= x.ndim <= 5:
             raise ValueError(
                 f"{who}: inputs must have a batch, one to three spatial axes and channels, "
@@ -153,7 +174,7 @@ def _of_taps_that_meet(
     return (strides, tuple(m[0] for m in met), tuple(m[1] for m in met)), tuple(m[2] for m in met)
 
 
-def taps_in_images(images: Axes, counts: Axes, pooling: Geometry) -> tuple[Axes, Axes, Axes]:
+def taps_in_images(images: Axes, counts: Axes, pooling: Pooling) -> tuple[Axes, Axes, Axes]:
     """Strides of a pooling; zeros before and length of its windows, of taps that meet a pixel."""
     taps, strides, before = pooling
     axes = zip(images, taps, counts, strides, (1,) * len(taps), before, strict=True)
