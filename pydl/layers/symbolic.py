@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -115,7 +116,7 @@ class Node:
     @property
     def outputs(self) -> Any:
         """The outputs, nested as the layer returns them."""
-        count = iter(range(1_000_000))
+        count = itertools.count()
         return replaced(lambda spec: SymbolicTensor(spec, self, next(count)), self.spec, Spec)
 
     @property

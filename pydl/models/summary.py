@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from pydl.layers.graph import shape_of
+
 
 def summarize(
     model: Any,
@@ -75,10 +77,8 @@ def _output_shapes(model: Any) -> list[str]:
 
 def _output_shape(layer: Any) -> str:
     """Return the output shape of a layer that has been called, else "?"."""
-    try:
-        return _text(layer.output_shape)
-    except (AttributeError, NotImplementedError, TypeError, ValueError):
-        return "?"
+    shape = shape_of(layer, "output_shape")
+    return shape if shape == "?" else _text(shape)
 
 
 def _text(shape: Any) -> str:
