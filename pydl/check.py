@@ -18,7 +18,7 @@ def integer(who: str, name: str, value: Any) -> int:
         raise TypeError(f"{who}: {name} must be an integer, got {value!r}") from None
 
 
-def axis(who: str, value: Any, ndim: int, shape: Sequence[int] | None = None) -> int:
+def axis(who: str, value: Any, ndim: int, shape: Sequence[int | None] | None = None) -> int:
     """An axis in [-ndim, ndim) as one in [0, ndim)."""
     number = integer(who, "axis", value)
     if not -ndim <= number < ndim:
@@ -27,7 +27,9 @@ def axis(who: str, value: Any, ndim: int, shape: Sequence[int] | None = None) ->
     return number % ndim
 
 
-def axes(who: str, value: Any, ndim: int, shape: Sequence[int] | None = None) -> tuple[int, ...]:
+def axes(
+    who: str, value: Any, ndim: int, shape: Sequence[int | None] | None = None
+) -> tuple[int, ...]:
     """None (all), an axis or several, as a sorted tuple of axes in [0, ndim)."""
     if value is None:
         return tuple(range(ndim))

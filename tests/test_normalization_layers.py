@@ -176,3 +176,30 @@ def test_errors():
         layers.Normalization(mean=1.0, variance=1.0).adapt(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="epsilon must be at least 0"):
         layers.LayerNormalization(epsilon=-1.0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LayerNormalization,
+        layers.RMSNormalization,
+        layers.UnitNormalization,
+        layers.Normalization,
+        layers.Softmax,
+    ],
+)
+def test_axes_are_integers(layer):
+    x = np.arange(24.0).reshape(2, 3, 4)
+    one, several = layer(axis=np.int64(-1)), layer(axis=[np.int64(1), 2])
+    np.testing.assert_array_equal(one(x).numpy(), layer(axis=-1)(x).numpy())
+    np.testing.assert_array_equal(several(x).numpy(), layer(axis=(1, 2))(x).numpy())
+    with raises(TypeError, f"{layer.__name__}: axis must be an integer, got 1.5"):
+        layer(axis=1.5)
+    with raises(TypeError, f"{layer.__name__}: axis must be an integer, got 'x'"):
+        layer(axis="x")
+
+
+@pytest.mark.parametrize("layer", [layers.LayerNormalization, layers.RMSNormalization])
+def test_axes_that_are_named_twice(layer):
+    with raises(ValueError, f"{layer.__name__} 'n': axis (1, -2) names an axis twice"):
+        layer(axis=(1, -2), name="n")(np.zeros((2, 3, 4)))

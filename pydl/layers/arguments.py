@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl import config
+from pydl import check, config
 from pydl.registry import did_you_mean, init_arguments
 
 
@@ -16,6 +16,13 @@ def float_dtype(cls: type, dtype: Any) -> np.dtype[Any]:
     if found not in (np.dtype("float32"), np.dtype("float64")):
         raise ValueError(f"{cls.__name__}: dtype must be float32 or float64, got {found.name}")
     return found
+
+
+def axis_or_axes(who: str, value: Any) -> int | tuple[int, ...]:
+    """Return an axis as an integer, several as a tuple."""
+    if isinstance(value, (list, tuple)):
+        return tuple(check.integer(who, "axis", a) for a in value)
+    return check.integer(who, "axis", value)
 
 
 def declared_shape(cls: type, kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:

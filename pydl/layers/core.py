@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pydl import activations, ops
+from pydl.layers.arguments import axis_or_axes
 from pydl.layers.base import Layer, deserialize
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, nodes_of
 from pydl.ops.windows import image_format
@@ -327,7 +328,7 @@ class Softmax(Elementwise):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.axis = axis_or_axes(type(self).__name__, axis)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         if isinstance(self.axis, int) and -len(input_shape) <= self.axis < len(input_shape):

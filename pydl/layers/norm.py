@@ -7,6 +7,7 @@ from typing import Any
 
 from pydl import check, initializers, ops
 from pydl.autograd import no_grad
+from pydl.layers.arguments import axis_or_axes
 from pydl.layers.core import Elementwise
 from pydl.tensor import Tensor
 
@@ -172,13 +173,11 @@ class LayerNormalization(ScaledAndShifted):
         super().__init__(epsilon, center, scale, **kwargs)
         self._declare("beta", beta_initializer, beta_regularizer, beta_constraint)
         self._declare("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.axis = axis_or_axes(type(self).__name__, axis)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        rank = len(input_shape)
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
         self._lengths(input_shape, self.axis)
-        self._axes = tuple(sorted(a % rank for a in axes))
+        self._axes = check.axes(self.label, self.axis, len(input_shape), input_shape)
         self._build_for(self._lengths(input_shape, self._axes))
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -275,13 +274,11 @@ class RMSNormalization(Elementwise):
         self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.axis = axis_or_axes(type(self).__name__, axis)
         self.epsilon = epsilon
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        rank = len(input_shape)
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
-        self._axes = tuple(sorted(check.axis(self.label, a, rank, input_shape) for a in axes))  # type: ignore[arg-type]
+        self._axes = check.axes(self.label, self.axis, len(input_shape), input_shape)
         lengths = [input_shape[a] for a in self._axes]
         if None in lengths:
             raise ValueError(f"{self.label}: axis {self.axis} of {tuple(input_shape)} is not known")
@@ -307,7 +304,7 @@ class UnitNormalization(Elementwise):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.axis = axis_or_axes(type(self).__name__, axis)
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.l2_normalize(inputs, axis=self.axis, epsilon=1e-24)

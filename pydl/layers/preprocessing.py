@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pydl import check, config, ops
+from pydl.layers.arguments import axis_or_axes
 from pydl.layers.core import Elementwise
 from pydl.tensor import Tensor, to_array
 
@@ -40,10 +41,8 @@ class Normalization(Elementwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if axis is None:
-            self.axis: tuple[int, ...] = ()
-        else:
-            self.axis = (axis,) if isinstance(axis, int) else tuple(axis)
+        axes = () if axis is None else axis_or_axes("Normalization", axis)
+        self.axis: tuple[int, ...] = (axes,) if isinstance(axes, int) else axes
         if (mean is None) != (variance is None):
             raise ValueError("Normalization: give both mean and variance, or neither")
         if np.shape(mean) != np.shape(variance):
@@ -56,8 +55,7 @@ class Normalization(Elementwise):
         self.invert = invert
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        rank = len(input_shape)
-        self._kept = tuple(sorted(check.axis(self.label, a, rank) for a in self.axis))
+        self._kept = check.axes(self.label, self.axis, len(input_shape), input_shape)
         shape: Any = [input_shape[a] for a in self._kept]
         if None in shape:
             raise ValueError(
