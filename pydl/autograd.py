@@ -341,6 +341,7 @@ def backward(
     Raises:
       ValueError: target is not a scalar and no gradient is given, or its shape differs.
       RuntimeError: nothing was recorded, the graph was freed, or a saved tensor was changed.
+      NotImplementedError: an operation on the way has no gradient.
 
     >>> import pydl
     >>> x = pydl.tensor([1.0, 2.0], requires_grad=True)

@@ -66,6 +66,9 @@ def value_and_grad(
     gradient has the same nesting. Inside of another `grad` or tape, or with `create_graph`, the
     gradient is recorded too, so that it has gradients.
 
+    Raises:
+      ValueError: f returns no scalar tensor, or `argnums` names an argument that is not there.
+
     >>> import pydl
     >>> pydl.value_and_grad(lambda x: (x * x).sum())(pydl.tensor([3.0]))
     (Tensor(9.), Tensor([6.]))

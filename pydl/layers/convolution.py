@@ -169,7 +169,9 @@ class _Conv(BaseConv):
 
 
 class Conv1D(_Conv):
-    """Convolution along time: (batch, steps, channels) to (batch, windows, filters).
+    """Convolution along time: y = activation(sum_t sum_c x[o s + t d - p, c] kernel[t, c] + bias).
+
+    o is the window, s the stride, d the dilation rate, p the number of zeros before the first step.
 
     Args:
         filters: Number of output channels.
@@ -179,7 +181,14 @@ class Conv1D(_Conv):
         kernel_initializer, ..., bias_constraint: Of the weights.
         **kwargs: See `Layer`.
 
+    Input shape: (batch, steps, channels). Output shape: (batch, windows, filters).
     Weights: kernel (kernel_size, channels / groups, filters), bias (filters,).
+
+    Raises:
+        ValueError: `groups` does not divide the filters or the channels, strides come with a
+            dilation rate, or a window does not fit into the input with "valid".
+
+    Source: Waibel et al. 1989, "Phoneme recognition using time-delay neural networks".
 
     >>> import pydl
     >>> Conv1D(4, 3)(pydl.ones((2, 10, 5))).shape
@@ -190,11 +199,14 @@ class Conv1D(_Conv):
 
 
 class Conv2D(_Conv):
-    """Convolution of images: (batch, height, width, channels) to as many places of filters.
+    """Convolution of images; see `Conv1D` for the formula.
 
     Args: As for `Conv1D`, numbers being integers or (height, width).
 
+    Input shape: (batch, height, width, channels). Output shape: (batch, rows, columns, filters).
     Weights: kernel (height, width, channels / groups, filters), bias (filters,).
+
+    Source: LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition".
 
     >>> import pydl
     >>> Conv2D(32, 3, activation="relu")(pydl.ones((2, 28, 28, 1))).shape
@@ -210,7 +222,14 @@ class Conv2DTranspose(BaseConv):
         output_padding: Extra pixels after the last, below strides; None for the usual size.
         kernel_size, strides, ...: As for `Conv2D`.
 
+    Input shape: (batch, height, width, channels). Output shape: (batch, rows, columns, filters); n
+    pixels become n strides with "same", (n - 1) strides + max(kernel_size, strides) with "valid".
     Weights: kernel (height, width, filters, channels), bias (filters,).
+
+    Raises:
+        ValueError: `output_padding` is not below `strides`, or strides come with a dilation rate.
+
+    Source: Dumoulin and Visin 2016, "A guide to convolution arithmetic for deep learning".
 
     >>> import pydl
     >>> Conv2DTranspose(3, 2, strides=2)(pydl.ones((1, 7, 7, 4))).shape
@@ -358,7 +377,11 @@ class DepthwiseConv1D(_DepthwiseConv):
         kernel_size, strides, ...: See `BaseConv`.
         depthwise_initializer, ..., bias_constraint: Of the weights.
 
-    Weights: kernel (kernel_size, channels, depth_multiplier), bias.
+    Input shape: (batch, steps, channels).
+    Output shape: (batch, windows, channels depth_multiplier).
+    Weights: kernel (kernel_size, channels, depth_multiplier), bias (channels depth_multiplier,).
+
+    Source: Howard et al. 2017, "MobileNets".
 
     >>> import pydl
     >>> DepthwiseConv1D(3)(pydl.ones((2, 10, 5))).shape
@@ -371,7 +394,7 @@ class DepthwiseConv1D(_DepthwiseConv):
 class DepthwiseConv2D(_DepthwiseConv):
     """A convolution of each channel of images with filters of its own; see `DepthwiseConv1D`.
 
-    Weights: kernel (height, width, channels, depth_multiplier), bias.
+    Weights: kernel (height, width, channels, depth_multiplier), bias (channels depth_multiplier,).
 
     >>> import pydl
     >>> DepthwiseConv2D(3, depth_multiplier=2)(pydl.ones((2, 10, 10, 5))).shape
@@ -466,6 +489,7 @@ class SeparableConv1D(_SeparableConv):
         kernel_size, strides, ...: See `BaseConv`.
         depthwise_initializer, ..., bias_constraint: Of the weights.
 
+    Input shape: (batch, steps, channels). Output shape: (batch, windows, filters).
     Weights: depthwise_kernel (kernel_size, channels, depth_multiplier), pointwise_kernel
     (1, channels depth_multiplier, filters), bias (filters,).
 

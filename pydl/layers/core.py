@@ -351,7 +351,12 @@ class Softmax(Elementwise):
 
 
 class Identity(Elementwise):
-    """y = x."""
+    """y = x.
+
+    >>> import pydl
+    >>> Identity()(pydl.tensor([[1.0]])).tolist()
+    [[1.0]]
+    """
 
     casts_integers = False
 

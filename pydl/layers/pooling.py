@@ -22,6 +22,12 @@ class Pooling(Spatial):
         padding: "valid" or "same"; what is padded never wins and does not count in a mean.
         data_format: See `Spatial`.
         **kwargs: See `Layer`.
+
+    Input shape: (batch, spatial axes, channels). Output shape: the same with as many places as
+    windows: (n - pool_size) // strides + 1 of n with "valid", ceil(n / strides) with "same".
+
+    Raises:
+        ValueError: A window does not fit into the input with "valid".
     """
 
     _operation: Callable[..., Tensor]
@@ -107,6 +113,10 @@ class GlobalPooling(Spatial):
         data_format: See `Spatial`.
         keepdims: Whether the spatial axes stay, with length 1.
         **kwargs: See `Layer`.
+
+    Input shape: (batch, spatial axes, channels). Output shape: (batch, channels).
+
+    Source: Lin, Chen and Yan 2014, "Network in network".
     """
 
     _operation: Callable[..., Tensor]
@@ -139,7 +149,12 @@ class GlobalMaxPooling1D(GlobalPooling):
 
 
 class GlobalMaxPooling2D(GlobalPooling):
-    """The largest element of all pixels; see `GlobalPooling`."""
+    """The largest element of all pixels; see `GlobalPooling`.
+
+    >>> import pydl
+    >>> GlobalMaxPooling2D()(pydl.tensor([[[[1.0], [3.0]]]])).tolist()
+    [[3.0]]
+    """
 
     _operation = staticmethod(ops.max)
 
@@ -171,7 +186,12 @@ class GlobalAveragePooling1D(GlobalPooling):
 
 
 class GlobalAveragePooling2D(GlobalPooling):
-    """The mean of all pixels; see `GlobalPooling`."""
+    """The mean of all pixels; see `GlobalPooling`.
+
+    >>> import pydl
+    >>> GlobalAveragePooling2D()(pydl.tensor([[[[1.0], [3.0]]]])).tolist()
+    [[2.0]]
+    """
 
     _operation = staticmethod(ops.mean)
 

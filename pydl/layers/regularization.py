@@ -83,7 +83,14 @@ class SpatialDropout1D(_Random):
         seed: Integer that makes the masks of this layer repeatable on their own.
         **kwargs: See `Layer`.
 
+    Input shape: (batch, steps, features), as that of the output.
+
     Source: Tompson et al. 2015, "Efficient object localization using convolutional networks".
+
+    >>> import pydl
+    >>> y = SpatialDropout1D(0.5)(pydl.ones((1, 4, 8)), training=True).numpy()
+    >>> bool((y == y[:, :1]).all())
+    True
     """
 
     _axes = 1  # of space or time
@@ -115,6 +122,11 @@ class SpatialDropout2D(SpatialDropout1D):
         rate, seed: As for `SpatialDropout1D`.
         data_format: "channels_last" or "channels_first"; None takes `config.image_data_format()`.
         **kwargs: See `Layer`.
+
+    >>> import pydl
+    >>> y = SpatialDropout2D(0.5)(pydl.ones((1, 4, 4, 8)), training=True).numpy()
+    >>> bool((y == y[:, :1, :1]).all())
+    True
     """
 
     _axes = 2
@@ -142,6 +154,11 @@ class GaussianNoise(_Random):
         stddev: Standard deviation of the noise, in [0, 1].
         seed: Integer that makes the noise of this layer repeatable on its own.
         **kwargs: See `Layer`.
+
+    >>> import pydl
+    >>> x = pydl.ones((2, 3))
+    >>> GaussianNoise(0.1)(x) is x, GaussianNoise(0.1)(x, training=True).shape
+    (True, (2, 3))
     """
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -163,6 +180,11 @@ class GaussianDropout(_Random):
 
     Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
     overfitting".
+
+    >>> import pydl
+    >>> x = pydl.ones((2, 3))
+    >>> GaussianDropout(0.5)(x) is x, GaussianDropout(0.5)(x, training=True).shape
+    (True, (2, 3))
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -184,6 +206,12 @@ class ActivityRegularization(Elementwise):
     Args:
         l1, l2: Factors of the penalty.
         **kwargs: See `Layer`.
+
+    >>> import pydl
+    >>> layer = ActivityRegularization(l1=0.5)
+    >>> y = layer(pydl.tensor([[1.0, -2.0]]))
+    >>> layer.losses[0].item()
+    1.5
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
