@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pydl import check
-from pydl.layers.graph import layer_graph, shape_of
+from pydl.layers.graph import activation_of, layer_graph, shape_of
 from pydl.tensor import to_array
 
 
@@ -183,13 +183,14 @@ class SummaryWriter:
             for n in shapes:
                 shape.dim.add(size=-1 if n is None else n)
             node.attr["_output_shapes"].list.shape.append(shape)
-        texts = {"shape": str(shapes), "trainable": str(layer.trainable)}
+        texts = {
+            "shape": str(shapes),
+            "trainable": str(layer.trainable),
+            "activation": activation_of(layer),
+        }
         if layer.built:
             texts["weights"] = ", ".join(f"{w.name} {w.shape}" for w in layer.weights)
             texts["params"] = f"{layer.count_params():,}"
-        activation = getattr(layer, "activation", None)
-        if activation is not None:
-            texts["activation"] = getattr(activation, "__name__", type(activation).__name__)
         for name, text in texts.items():
             if text:
                 node.attr[name].s = text.encode()
