@@ -10,7 +10,6 @@ import functools
 import importlib
 import io
 import time
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from pydl import check
 from pydl.layers.graph import activation_of, layer_graph, shape_of
 from pydl.tensor import to_array
+from pydl.warn import warn
 
 
 @functools.cache
@@ -98,10 +98,9 @@ class SummaryWriter:
         flat = _numbers("histogram", tag, values).reshape(-1)
         finite = flat[np.isfinite(flat)].astype(np.float64)
         if not finite.size:
-            warnings.warn(
+            warn(
                 f"SummaryWriter.histogram: {tag!r} has no finite values at step {step}, "
-                "nothing is written",
-                stacklevel=2,
+                "nothing is written"
             )
             return
         counts, edges = np.histogram(finite, buckets)

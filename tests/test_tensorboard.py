@@ -204,6 +204,26 @@ def test_without_the_package(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_missing_package_is_found_before_the_first_epoch(tmp_path):
+    code = (
+        "import sys; sys.modules['tensorboard'] = None\n"
+        "import numpy as np, pydl\n"
+        "model = pydl.Sequential([pydl.Input((2,)), pydl.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "callback = pydl.callbacks.TensorBoard('logs', write_graph=False)\n"
+        "show = pydl.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: print('epoch'))\n"
+        "try: model.fit(np.ones((2, 2)), np.ones((2, 1)), verbose=0, callbacks=[callback, show])\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == (
+        "SummaryWriter: needs the package tensorboard; install it with "
+        "pip install 'pydl[tensorboard]'"
+    ), done.stderr
+
+
 def test_nothing_is_imported_before_use(tmp_path):
     code = (
         f"import sys, pydl; pydl.callbacks; pydl.tensorboard; print('tensorboard' in sys.modules)\n"

@@ -41,7 +41,8 @@ class TensorBoard(Callback):
             folder `train`; or {layer name: file}.
 
     Raises:
-        ImportError: tensorboard is missing; it comes with `pip install 'pydl[tensorboard]'`.
+        ImportError: In `fit` and `evaluate`: tensorboard is missing; it comes with
+            `pip install 'pydl[tensorboard]'`.
         ValueError: An argument out of range.
 
     >>> from pydl.callbacks import TensorBoard
@@ -117,9 +118,10 @@ class TensorBoard(Callback):
         self._close()  # of a training that ended with an error
         self._training = True
         self._batches = 0
+        writer = self._writer("train")  # a missing package is found before the first epoch
         if self.write_graph:
-            self._writer("train").graph(self.model)
-            self._writer("train").flush()
+            writer.graph(self.model)
+            writer.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._training = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydl.layers.arguments import image_format
 from pydl.layers.base import Layer, deserialize
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, nodes_of
 from pydl.tensor import Tensor
+from pydl.warn import warn
 
 _WITH_LOGITS = {id(activations.softmax): "softmax", id(activations.sigmoid): "sigmoid"}
 
@@ -35,10 +35,9 @@ def _activation(identifier: Any) -> Callable[..., Any]:
 def _warn_single_softmax(layer: Layer, units: Any) -> None:
     """Warn that softmax over one unit is 1 whatever the weights."""
     if units == 1:
-        warnings.warn(
+        warn(
             f"{layer.label}: softmax over one unit is always 1, so nothing is learnt; "
-            "use 'sigmoid' for two classes",
-            stacklevel=2,
+            "use 'sigmoid' for two classes"
         )
 
 
