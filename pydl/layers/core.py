@@ -526,13 +526,13 @@ def as_declared(value: Any, dtype: str, keep_integers: bool) -> Any:
     Args:
         value: The input; what is no Tensor, as a SparseTensor, is returned as it is.
         dtype: The declared type. Floats stay what they are where it is a float type.
-        keep_integers: Whether integers too stay where it is a float type.
+        keep_integers: Whether integers stay what they are, as ids do.
     """
     if not isinstance(value, Tensor):
         return value
     wanted, kind = np.dtype(dtype), value.dtype.kind
-    stays = kind == "f" or (keep_integers and kind in "iu")
-    if value.dtype == wanted or (wanted.kind == "f" and stays):
+    stays = kind == wanted.kind == "f" or (keep_integers and kind in "iu" and wanted.kind in "fiu")
+    if value.dtype == wanted or stays:
         return value
     return ops.astype(value, wanted)
 
