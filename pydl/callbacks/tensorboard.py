@@ -13,6 +13,7 @@ import numpy as np
 from pydl import check
 from pydl.callbacks.base import Callback, Logs
 from pydl.layers.graph import inner_layers
+from pydl.registry import free_name
 from pydl.tensorboard import SummaryWriter
 
 
@@ -176,15 +177,11 @@ class TensorBoard(Callback):
 
     def _write_weights(self, epoch: int) -> None:
         """Write histograms, and pictures, of all weights."""
-        writer, used = self._writer("train"), set()
+        writer, used = self._writer("train"), set[str]()
         for path, layer in inner_layers(self.model):
             for weight in layer.weights:
-                tag = base = f"{path}/{weight.name or 'weight'}"
-                number = 0
-                while tag in used:  # two cells inside one layer
-                    number += 1
-                    tag = f"{base}_{number}"
-                used.add(tag)
+                tag = free_name(f"{path}/{weight.name or 'weight'}", used)
+                used.add(tag)  # a layer may hold two layers with weights of one name
                 values = weight.numpy()
                 writer.histogram(f"{tag}/histogram", values, epoch)
                 picture = _picture(values) if self.write_images else None

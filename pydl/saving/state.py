@@ -11,7 +11,7 @@ from pydl import random
 from pydl.layers.nest import held
 from pydl.layers.weights import WeightOwner
 from pydl.random import SeedGenerator
-from pydl.registry import NameCounter, snake_case
+from pydl.registry import NameCounter, free_name, snake_case
 from pydl.tensor import Variable
 
 GLOBAL_RANDOM = "random/global"
@@ -51,7 +51,7 @@ def named_weights(model: Any) -> dict[str, tuple[Any, Variable]]:
             if id(weight) not in known:
                 known.add(id(weight))
                 name = f"{path}/{weight.name or 'variable'}".lstrip("/")
-                found[_free(name, found)] = (layer, weight)
+                found[free_name(name, found)] = (layer, weight)
     return found
 
 
@@ -64,16 +64,9 @@ def random_states(model: Any) -> Arrays:
             for generator in held(value, SeedGenerator):
                 if id(generator) not in known:
                     known.add(id(generator))
-                    found[_free(f"random/{path or 'model'}/{attribute}", found)] = generator.state
-    return found
-
-
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    """Return a name that is not taken: itself, or with a number."""
-    found, count = name, 0
-    while found in taken:
-        count += 1
-        found = f"{name}_{count}"
+                    found[free_name(f"random/{path or 'model'}/{attribute}", found)] = (
+                        generator.state
+                    )
     return found
 
 

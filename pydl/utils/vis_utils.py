@@ -167,6 +167,11 @@ def plot_model(
         TypeError: Not a model.
         ValueError: Unknown `rankdir` or ending of `to_file`, or a model without layers.
         ImportError: Neither graphviz nor matplotlib is installed.
+
+    >>> import pydl
+    >>> model = pydl.Sequential([pydl.Input((3,)), pydl.layers.Dense(2)])
+    >>> "(None, 2)" in plot_model(model, to_file=None, show_shapes=True).source
+    True
     """
     shown = _Shown(
         show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable
