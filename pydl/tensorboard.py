@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pydl import check
+from pydl.figures import histogram_range
 from pydl.layers.graph import activation_of, layer_graph, shape_of
 from pydl.tensor import to_array
 from pydl.warn import warn
@@ -103,13 +104,15 @@ class SummaryWriter:
                 "nothing is written"
             )
             return
-        counts, edges = np.histogram(finite, buckets)
+        counts, edges = np.histogram(finite, buckets, histogram_range(finite, buckets))
+        with np.errstate(over="ignore"):
+            squares = np.square(finite).sum()
         histogram = self._package.summary.HistogramProto(
             min=finite.min(),
             max=finite.max(),
             num=finite.size,
             sum=finite.sum(),
-            sum_squares=np.square(finite).sum(),
+            sum_squares=squares,
             bucket_limit=edges[1:],
             bucket=counts,
         )

@@ -187,6 +187,18 @@ def test_a_closed_writer(tmp_path):
             call()
 
 
+@pytest.mark.parametrize("first", [1.0, -1e20, 1e300, 0.0, 1e-30])
+def test_histogram_of_numbers_that_differ_in_their_last_bits(first, tmp_path):
+    values = np.array([first, np.nextafter(first, 1e308), np.nextafter(first, 1e308)])
+    with SummaryWriter(tmp_path) as writer:
+        writer.histogram("w", values, 0)
+        writer.histogram("w", values[1:], 1)
+    for event, given in zip(read(tmp_path).Histograms("w"), (values, values[1:]), strict=True):
+        found = event.histogram_value
+        assert (found.num, found.min, found.max) == (len(given), given[0], given[-1])
+        assert sum(found.bucket) == len(given)
+
+
 def test_without_the_package(tmp_path):
     code = (
         "import sys; sys.modules['tensorboard'] = None\n"
