@@ -14,8 +14,14 @@ import numpy as np
 from pydl import ops, random
 from pydl.autograd import gradients as _gradients
 from pydl.autograd import no_grad
-from pydl.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx
-from pydl.config import set_image_data_format as set_image_data_format
+from pydl.config import (
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
 from pydl.layers import Input
 from pydl.layers.base import layer_names, learning_phase, set_learning_phase
 from pydl.layers.symbolic import SymbolicTensor

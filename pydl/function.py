@@ -10,7 +10,6 @@ import math
 import os
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,8 +18,8 @@ import numpy as np
 
 from pydl import _core, autograd, check, config
 from pydl.tensor import Tensor, Variable, to_array, wrap
+from pydl.warn import user_line, warn
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MOST_PLANS = 16  # that one function keeps, the least recently used goes first
 _SMALL_BYTES = 16 * 1024  # below this the fixed cost of a launch is what is seen
 _PLAIN = frozenset((int, bool, str, type(None)))  # equal values are the same argument
@@ -29,15 +28,7 @@ _MOST_WATCHED = 256  # entries of one list or dictionary in a layer
 _MOST_KEYS = 64  # kinds of arguments after which a function is not worth recording
 
 
-def _where() -> str:
-    """File and line of the innermost code outside of pydl."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-_core.on_failed_recording(_where)
+_core.on_failed_recording(user_line)
 
 
 def _host_draws() -> Any:
@@ -492,10 +483,7 @@ class Function:
             return
         self.failure = reason
         at = f" at {where}" if where else ""
-        warnings.warn(
-            f"pydl.function: {self._name} is not recorded and stays eager: {reason}{at}",
-            stacklevel=4,
-        )
+        warn(f"pydl.function: {self._name} is not recorded and stays eager: {reason}{at}")
 
 
 def _is_input(x: Any) -> bool:

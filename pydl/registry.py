@@ -13,7 +13,7 @@ import difflib
 import inspect
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -189,6 +189,19 @@ class NameCounter:
         """Start every prefix again."""
         with self._lock:
             self._counts.clear()
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """Return the first of `name`, `name_1`, `name_2`, ... that is not taken.
+
+    >>> free_name("kernel", ["kernel", "kernel_1"])
+    'kernel_2'
+    """
+    found, count = name, 0
+    while found in taken:
+        count += 1
+        found = f"{name}_{count}"
+    return found
 
 
 class Registry(Generic[T]):

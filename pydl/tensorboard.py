@@ -10,7 +10,6 @@ import functools
 import importlib
 import io
 import time
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pydl import check
-from pydl.layers.graph import layer_graph, shape_of
+from pydl.figures import histogram_range
+from pydl.layers.graph import activation_of, layer_graph, shape_of
 from pydl.tensor import to_array
+from pydl.warn import warn
 
 
 @functools.cache
@@ -98,19 +99,20 @@ class SummaryWriter:
         flat = _numbers("histogram", tag, values).reshape(-1)
         finite = flat[np.isfinite(flat)].astype(np.float64)
         if not finite.size:
-            warnings.warn(
+            warn(
                 f"SummaryWriter.histogram: {tag!r} has no finite values at step {step}, "
-                "nothing is written",
-                stacklevel=2,
+                "nothing is written"
             )
             return
-        counts, edges = np.histogram(finite, buckets)
+        counts, edges = np.histogram(finite, buckets, histogram_range(finite, buckets))
+        with np.errstate(over="ignore"):
+            squares = np.square(finite).sum()
         histogram = self._package.summary.HistogramProto(
             min=finite.min(),
             max=finite.max(),
             num=finite.size,
             sum=finite.sum(),
-            sum_squares=np.square(finite).sum(),
+            sum_squares=squares,
             bucket_limit=edges[1:],
             bucket=counts,
         )
@@ -183,13 +185,14 @@ class SummaryWriter:
             for n in shapes:
                 shape.dim.add(size=-1 if n is None else n)
             node.attr["_output_shapes"].list.shape.append(shape)
-        texts = {"shape": str(shapes), "trainable": str(layer.trainable)}
+        texts = {
+            "shape": str(shapes),
+            "trainable": str(layer.trainable),
+            "activation": activation_of(layer),
+        }
         if layer.built:
             texts["weights"] = ", ".join(f"{w.name} {w.shape}" for w in layer.weights)
             texts["params"] = f"{layer.count_params():,}"
-        activation = getattr(layer, "activation", None)
-        if activation is not None:
-            texts["activation"] = getattr(activation, "__name__", type(activation).__name__)
         for name, text in texts.items():
             if text:
                 node.attr[name].s = text.encode()

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "pydl"
 # From the bottom up; a module may import from its own row and from rows above it in this list.
 LAYERS = [
     ["_core", "_loader"],
-    ["config", "check", "figures"],
+    ["config", "check", "figures", "warn"],
     ["tensor", "sparse"],
     ["autograd", "tape", "function"],
     ["ops", "random"],

@@ -113,6 +113,26 @@ def test_ids_are_not_cast_to_floats():
     np.testing.assert_array_equal(both(BYTES).numpy()[:, 6:], BYTES.astype(np.float32) * 2)
 
 
+@pytest.mark.parametrize("given", ["int64", "int32"])
+@pytest.mark.filterwarnings("error")  # no step that stays eager
+def test_declared_ids_are_recorded_in_either_width(given):
+    def make():
+        x = pydl.Input((3,), dtype="int32")
+        y = layers.Dense(1)(layers.Flatten()(layers.Embedding(9, 2)(x)))
+        entry = layers.Input((3,), dtype="int32")
+        chain = [entry, layers.Embedding(9, 2), layers.Flatten(), layers.Dense(1)]
+        return [models.Model(x, y), models.Sequential(chain)]
+
+    ids = np.random.default_rng(0).integers(0, 9, (40, 3))
+    for model, expected in zip(make(), make(), strict=True):
+        expected.set_weights(model.get_weights())
+        for m, x in ((model, ids.astype(given)), (expected, ids.astype("int32"))):
+            m.compile("sgd", "mse")
+            m.fit(x, np.ones(40), epochs=3, batch_size=8, shuffle=False, verbose=0)
+        found = model.predict(ids.astype(given), verbose=0)
+        np.testing.assert_array_equal(found, expected.predict(ids.astype("int32"), verbose=0))
+
+
 @pytest.mark.parametrize("entry", [[layers.Input((4, 4))], []])
 def test_training_on_bytes_has_the_bits_of_training_on_floats(entry):
     rng = np.random.default_rng(0)

@@ -457,3 +457,10 @@ def test_debug_finds_dead_and_broken_layers():
     assert "not finite" not in texts[0] and texts[1].count("the first output") == 1
     empty = model.debug(x[:0], print_fn=texts.append)
     assert empty[0].shape == (0, 5) and math.isnan(empty[0].mean)
+
+
+def test_activations_that_differ_in_their_last_bits():
+    model = models.Sequential([layers.Input((1,)), layers.Activation("linear")])
+    x = np.array([[1], [np.nextafter(np.float32(1), np.float32(2))]], np.float32)
+    figure = utils.plot_activations(model, x)
+    assert sum(patch.get_height() for patch in figure.axes[0].patches) == 2

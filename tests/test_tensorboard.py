@@ -187,6 +187,18 @@ def test_a_closed_writer(tmp_path):
             call()
 
 
+@pytest.mark.parametrize("first", [1.0, -1e20, 1e300, 0.0, 1e-30])
+def test_histogram_of_numbers_that_differ_in_their_last_bits(first, tmp_path):
+    values = np.array([first, np.nextafter(first, 1e308), np.nextafter(first, 1e308)])
+    with SummaryWriter(tmp_path) as writer:
+        writer.histogram("w", values, 0)
+        writer.histogram("w", values[1:], 1)
+    for event, given in zip(read(tmp_path).Histograms("w"), (values, values[1:]), strict=True):
+        found = event.histogram_value
+        assert (found.num, found.min, found.max) == (len(given), given[0], given[-1])
+        assert sum(found.bucket) == len(given)
+
+
 def test_without_the_package(tmp_path):
     code = (
         "import sys; sys.modules['tensorboard'] = None\n"
@@ -202,6 +214,26 @@ def test_without_the_package(tmp_path):
         "pip install 'pydl[tensorboard]'"
     ), done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_found_before_the_first_epoch(tmp_path):
+    code = (
+        "import sys; sys.modules['tensorboard'] = None\n"
+        "import numpy as np, pydl\n"
+        "model = pydl.Sequential([pydl.Input((2,)), pydl.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "callback = pydl.callbacks.TensorBoard('logs', write_graph=False)\n"
+        "show = pydl.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: print('epoch'))\n"
+        "try: model.fit(np.ones((2, 2)), np.ones((2, 1)), verbose=0, callbacks=[callback, show])\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == (
+        "SummaryWriter: needs the package tensorboard; install it with "
+        "pip install 'pydl[tensorboard]'"
+    ), done.stderr
 
 
 def test_nothing_is_imported_before_use(tmp_path):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
 
 from pydl import check
 from pydl.callbacks.base import Callback, Logs, other_key
+from pydl.warn import warn
 
 
 class _Monitor(Callback):
@@ -48,10 +48,7 @@ class _Monitor(Callback):
             if key in logs:
                 return float(logs[key])
         names = ", ".join(logs) or "none"
-        warnings.warn(
-            f"{type(self).__name__}: {self.monitor!r} is not available; there are: {names}",
-            stacklevel=2,
-        )
+        warn(f"{type(self).__name__}: {self.monitor!r} is not available; there are: {names}")
         return None
 
     def _improves(self, value: float, best: float) -> bool:

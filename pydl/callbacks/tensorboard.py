@@ -13,6 +13,7 @@ import numpy as np
 from pydl import check
 from pydl.callbacks.base import Callback, Logs
 from pydl.layers.graph import inner_layers
+from pydl.registry import free_name
 from pydl.tensorboard import SummaryWriter
 
 
@@ -41,7 +42,8 @@ class TensorBoard(Callback):
             folder `train`; or {layer name: file}.
 
     Raises:
-        ImportError: tensorboard is missing; it comes with `pip install 'pydl[tensorboard]'`.
+        ImportError: In `fit` and `evaluate`: tensorboard is missing; it comes with
+            `pip install 'pydl[tensorboard]'`.
         ValueError: An argument out of range.
 
     >>> from pydl.callbacks import TensorBoard
@@ -117,9 +119,10 @@ class TensorBoard(Callback):
         self._close()  # of a training that ended with an error
         self._training = True
         self._batches = 0
+        writer = self._writer("train")  # a missing package is found before the first epoch
         if self.write_graph:
-            self._writer("train").graph(self.model)
-            self._writer("train").flush()
+            writer.graph(self.model)
+            writer.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._training = False
@@ -174,15 +177,11 @@ class TensorBoard(Callback):
 
     def _write_weights(self, epoch: int) -> None:
         """Write histograms, and pictures, of all weights."""
-        writer, used = self._writer("train"), set()
+        writer, used = self._writer("train"), set[str]()
         for path, layer in inner_layers(self.model):
             for weight in layer.weights:
-                tag = base = f"{path}/{weight.name or 'weight'}"
-                number = 0
-                while tag in used:  # two cells inside one layer
-                    number += 1
-                    tag = f"{base}_{number}"
-                used.add(tag)
+                tag = free_name(f"{path}/{weight.name or 'weight'}", used)
+                used.add(tag)  # a layer may hold two layers with weights of one name
                 values = weight.numpy()
                 writer.histogram(f"{tag}/histogram", values, epoch)
                 picture = _picture(values) if self.write_images else None

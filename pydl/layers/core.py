@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from pydl.layers.base import Layer, deserialize
 from pydl.layers.symbolic import Node, Spec, SymbolicTensor, nodes_of
 from pydl.ops.windows import image_format
 from pydl.tensor import Tensor
+from pydl.warn import warn
 
 _WITH_LOGITS = {id(activations.softmax): "softmax", id(activations.sigmoid): "sigmoid"}
 
@@ -36,10 +36,9 @@ def _activation(identifier: Any) -> Callable[..., Any]:
 def _warn_single_softmax(layer: Layer, units: Any) -> None:
     """Warn that softmax over one unit is 1 whatever the weights."""
     if units == 1:
-        warnings.warn(
+        warn(
             f"{layer.label}: softmax over one unit is always 1, so nothing is learnt; "
-            "use 'sigmoid' for two classes",
-            stacklevel=2,
+            "use 'sigmoid' for two classes"
         )
 
 
@@ -514,13 +513,13 @@ def as_declared(value: Any, dtype: str, keep_integers: bool) -> Any:
     Args:
         value: The input; what is no Tensor, as a SparseTensor, is returned as it is.
         dtype: The declared type. Floats stay what they are where it is a float type.
-        keep_integers: Whether integers too stay where it is a float type.
+        keep_integers: Whether integers stay what they are, as ids do.
     """
     if not isinstance(value, Tensor):
         return value
     wanted, kind = np.dtype(dtype), value.dtype.kind
-    stays = kind == "f" or (keep_integers and kind in "iu")
-    if value.dtype == wanted or (wanted.kind == "f" and stays):
+    stays = kind == wanted.kind == "f" or (keep_integers and kind in "iu" and wanted.kind in "fiu")
+    if value.dtype == wanted or stays:
         return value
     return ops.astype(value, wanted)
 

@@ -75,6 +75,12 @@ def shape_of(layer: Any, which: str) -> Any:
         return "?"
 
 
+def activation_of(layer: Any) -> str:
+    """Return the name of a layer's activation, "" where it has none."""
+    activation = getattr(layer, "activation", None)
+    return "" if activation is None else getattr(activation, "__name__", type(activation).__name__)
+
+
 def layer_edges(model: Any) -> list[tuple[Layer, list[Layer]]]:
     """Return the layers of a model, each with the layers whose outputs it takes.
 

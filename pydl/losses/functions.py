@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
 from pydl import config, ops
 from pydl.tensor import Tensor, host_read
+from pydl.warn import warn
 
 
 def as_tensor(value: Any, dtype: Any = None) -> Tensor:
@@ -61,7 +61,7 @@ def _pair(who: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
 @functools.cache
 def _warn_once(message: str) -> None:
     """Warn, unless this message was given before."""
-    warnings.warn(message, stacklevel=4)
+    warn(message)
 
 
 # Regression

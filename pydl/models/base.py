@@ -161,14 +161,37 @@ class Model(Keras2Methods, Trainer):
         """
         saving.save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: Any) -> None:
+    def load_weights(
+        self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
         """Set the weights from a file of `save_weights` or `save`.
 
+        Args:
+            filepath: The file.
+            skip_mismatch: Leave layers out whose weights differ from those in the file in number,
+                shape or type, with a warning that names them.
+            by_name: Set the layers of `layers` that are called as one of the saved model, whatever
+                their places, and leave the others as they are. A model inside the model is one
+                layer.
+
         Raises:
+            FileNotFoundError: There is no such file.
             ValueError: The file is damaged, or its weights do not fit those of the model, which
-                must be built; nothing is changed.
+                must be built, or with `skip_mismatch` or `by_name` no layer does; nothing is
+                changed.
+
+        >>> import os, tempfile
+        >>> from pydl import Input, Sequential, layers
+        >>> trained = Sequential([Input((3,)), layers.Dense(4, name="body"), layers.Dense(2)])
+        >>> other = Sequential([Input((3,)), layers.Dense(4, name="body"), layers.Dense(5)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "weights.safetensors")
+        ...     trained.save_weights(path)
+        ...     other.load_weights(path, by_name=True)
+        >>> bool((other.get_weights()[0] == trained.get_weights()[0]).all())
+        True
         """
-        saving.load_weights(self, filepath)
+        saving.load_weights(self, filepath, skip_mismatch, by_name)
 
     def to_json(self, **kwargs: Any) -> str:
         """Return class, configuration and input shape as text, for `models.model_from_json`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from pydl.models.sources import ArraySource
 from pydl.models.steps import Steps
 from pydl.optimizers import Optimizer
 from pydl.tensor import Tensor, wrap
+from pydl.warn import warn
 
 # How long one call of C++ may take before Python looks at signals and draws the progress bar.
 SLICE = 0.05  # seconds
@@ -181,10 +181,7 @@ def not_recorded(model: Any, reason: str, where: str) -> bool:
     if not compiled.warned:
         compiled.warned = True
         at = f" at {where}" if where else ""
-        warnings.warn(
-            f"fit: the steps of {model.name!r} are not recorded and stay eager: {reason}{at}",
-            stacklevel=6,
-        )
+        warn(f"fit: the steps of {model.name!r} are not recorded and stay eager: {reason}{at}")
     return False
 
 

@@ -6,8 +6,9 @@ rows. Arrays are cut into views where rows are consecutive; shuffled rows are ga
 
 from __future__ import annotations
 
+import contextlib
 import math
-import warnings
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from pydl.models.data import (
 )
 from pydl.sparse import SparseTensor, is_sparse
 from pydl.tensor import wrap
+from pydl.warn import warn
 
 Batch = tuple[Any, Any, Any, int]
 
@@ -278,12 +280,24 @@ class StreamSource:
 Source = ArraySource | StreamSource
 
 
+@contextlib.contextmanager
+def positions_in_batch() -> Iterator[None]:
+    """Say in errors about a label, id or index that its position is that in a batch."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
+        where = r"(: (?:label|id|index) \S+ at position (?:\d+|\[\d+, \d+\]))"
+        text = re.sub(where, r"\1 of the batch", str(error), count=1)
+        if text != str(error):
+            error.args = (text,)
+        raise
+
+
 def warn_short(who: str, done: int) -> None:
     """Warn that the data ended before the asked number of steps."""
-    warnings.warn(
+    warn(
         f"{who}: the data ended after {done} steps; give steps_per_epoch * epochs batches, "
-        "or let the generator run for ever",
-        stacklevel=2,
+        "or let the generator run for ever"
     )
 
 
@@ -394,8 +408,7 @@ def _warn_sorted() -> None:
     global _warned_sorted
     if not _warned_sorted:
         _warned_sorted = True
-        warnings.warn(
+        warn(
             "fit: validation_split takes the last rows and the labels are sorted by class, so "
-            "training and validation see different classes; shuffle x and y together first",
-            stacklevel=4,
+            "training and validation see different classes; shuffle x and y together first"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ from pydl.models.plans import (
 from pydl.models.sources import ArraySource, Source
 from pydl.models.steps import Steps, row_count
 from pydl.tensor import Tensor
+from pydl.warn import warn
 
 
 class Trainer(Steps):
@@ -239,7 +239,8 @@ class Trainer(Steps):
             for epoch in range(begin, epochs):
                 self.reset_metrics()
                 hooks.on_epoch_begin(epoch, {})
-                logs = self._run(source, epoch, "train", hooks, bar, batch)
+                with sources.positions_in_batch():
+                    logs = self._run(source, epoch, "train", hooks, bar, batch)
                 batch = 0
                 if logs is None:
                     break
@@ -309,15 +310,14 @@ class Trainer(Steps):
             if compiled.trained is None:
                 self._settle(compiled)
             if not compiled.trained and type(self).train_step is Trainer.train_step:
-                warnings.warn(
-                    f"fit: the model {self.name!r} has no trainable weights", stacklevel=3
-                )
+                warn(f"fit: the model {self.name!r} has no trainable weights")
 
     def _evaluate(self, source: Source, hooks: CallbackList, bar: ProgbarLogger) -> dict[str, Any]:
         """Return the loss and the metrics over a source."""
         hooks.on_test_begin({})
         self.reset_metrics()
-        logs = self._run(source, 0, "test", hooks, bar) or {}
+        with sources.positions_in_batch():
+            logs = self._run(source, 0, "test", hooks, bar) or {}
         hooks.on_test_end(logs)
         return logs
 
@@ -394,7 +394,7 @@ class Trainer(Steps):
         outputs: list[Any] = []
         try:
             hooks.on_predict_begin({})
-            with no_grad():
+            with no_grad(), sources.positions_in_batch():
                 for batch, _, _, _ in source.batches(0):
                     if hears_begin:
                         hooks.batch("on_predict_batch_begin", len(outputs), {})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -20,6 +19,7 @@ from pydl.optimizers.schedules import LearningRateSchedule
 from pydl.optimizers.settings import Numbers, Setting, number
 from pydl.registry import Configurable, Registry, did_you_mean, init_arguments, serialize
 from pydl.tensor import Tensor, Variable, host_read
+from pydl.warn import warn
 
 # Values of `clip` in the kernel's interface.
 _NO_NORM, _NORM_OF_EACH, _NORM_OF_ALL = 0, 1, 2
@@ -389,10 +389,9 @@ class Optimizer(Configurable):
             )
         if len(pairs) < len(grads):
             missing = [str(v.name) for g, v in zip(grads, variables, strict=True) if g is None]
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: no gradients for {', '.join(missing)}, which stay as they "
-                "are; was the loss computed from them, and not through NumPy?",
-                stacklevel=3,
+                "are; was the loss computed from them, and not through NumPy?"
             )
         arrays = [self._fitting(g, v) for g, v in pairs]
         self._accumulate([v for _, v in pairs], arrays)

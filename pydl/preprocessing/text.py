@@ -376,13 +376,9 @@ def _rows_of_ids(who: str, sequences: Iterable[Iterable[int]]) -> Iterator[npt.N
     if isinstance(sequences, (str, bytes)) or not isinstance(sequences, Iterable):
         raise TypeError(f"Tokenizer.{who}: expected a list of lists of ids, got {sequences!r}")
     for i, row in enumerate(sequences):
-        listed = (
-            row
-            if isinstance(row, np.ndarray)
-            else np.asarray(
-                row if isinstance(row, (str, bytes)) or not isinstance(row, Iterable) else list(row)
-            )
-        )
+        if isinstance(row, Iterable) and not isinstance(row, (np.ndarray, str, bytes)):
+            row = list(row)
+        listed = np.asarray(row)
         if listed.ndim != 1 or (listed.size and listed.dtype.kind not in "iu"):
             raise TypeError(f"Tokenizer.{who}: sequence {i} must be a list of ids, got {row!r}")
         ids = listed.astype(np.intp)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,9 +15,10 @@ from pydl.layers.base import layer_classes
 from pydl.layers.nest import map_shapes
 from pydl.layers.weights import blank_weights
 from pydl.registry import custom_object_scope, serialize
-from pydl.saving import container, state
+from pydl.saving import container, partial, state
 from pydl.saving.files import checked_path
 from pydl.saving.plain import pack
+from pydl.warn import warn
 
 
 def save_model(model: Any, path: Any, overwrite: bool = True) -> None:
@@ -37,6 +37,7 @@ def save_model(model: Any, path: Any, overwrite: bool = True) -> None:
         "trained": model._trained_flags([layer for _, layer in state.layer_paths(model)]),
         "no_decay": _no_decay(model),
         "training": numbers,
+        "layers": partial.names_by_layer(model),
     }
     container.write("save", path, content, arrays)
 
@@ -51,10 +52,9 @@ def _no_decay(model: Any) -> tuple[list[str], list[str]]:
         return [], []
     names = {id(w): name for name, (_, w) in state.named_weights(model).items()}
     if any(id(v) not in names for v in optimizer._variables):
-        warnings.warn(
+        warn(
             f"save: the optimizer of {model.name!r} also has state of variables outside the model, "
-            "which the file does not hold",
-            stacklevel=4,
+            "which the file does not hold"
         )
     return [names[i] for i in optimizer._no_decay if i in names], list(optimizer._no_decay_names)
 
@@ -124,14 +124,31 @@ def save_weights(model: Any, path: Any, overwrite: bool = True) -> None:
     """Write the weights alone to a file. See `Model.save_weights`."""
     _may_write("save_weights", path, overwrite)
     _need_weights("save_weights", model)
-    container.write("save_weights", path, {"kind": "weights"}, state.weight_arrays(model))
+    content = {"kind": "weights", "layers": partial.names_by_layer(model)}
+    container.write("save_weights", path, content, state.weight_arrays(model))
 
 
-def load_weights(model: Any, path: Any) -> None:
+def load_weights(model: Any, path: Any, skip_mismatch: bool = False, by_name: bool = False) -> None:
     """Set the weights from a file. See `Model.load_weights`."""
-    _need_weights("load_weights", model)
-    _, arrays = container.read("load_weights", path)
-    state.restore_weights("load_weights", model, arrays)
+    who = "load_weights"
+    _need_weights(who, model)
+    content, arrays = container.read(who, path)
+    if not (skip_mismatch or by_name):
+        state.restore_weights(who, model, arrays)
+        return
+    if by_name and "layers" not in content:
+        raise ValueError(
+            f"{who}: {str(path)!r} does not say what its layers are called; load it without "
+            "by_name, and save it again"
+        )
+    with _naming(who):
+        layers = content["layers"] if by_name else None
+        weights = {
+            n.removeprefix("weights/"): a for n, a in state.under("weights/", arrays).items()
+        }
+        left_out = partial.restore_fitting(who, model, weights, layers, skip_mismatch)
+    if left_out:
+        warn(f"{who}: left out: {'; '.join(left_out)}")
 
 
 def to_json(model: Any, **options: Any) -> str:

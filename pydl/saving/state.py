@@ -11,7 +11,7 @@ from pydl import random
 from pydl.layers.nest import held
 from pydl.layers.weights import WeightOwner
 from pydl.random import SeedGenerator
-from pydl.registry import NameCounter, snake_case
+from pydl.registry import NameCounter, free_name, snake_case
 from pydl.tensor import Variable
 
 GLOBAL_RANDOM = "random/global"
@@ -51,7 +51,7 @@ def named_weights(model: Any) -> dict[str, tuple[Any, Variable]]:
             if id(weight) not in known:
                 known.add(id(weight))
                 name = f"{path}/{weight.name or 'variable'}".lstrip("/")
-                found[_free(name, found)] = (layer, weight)
+                found[free_name(name, found)] = (layer, weight)
     return found
 
 
@@ -64,16 +64,9 @@ def random_states(model: Any) -> Arrays:
             for generator in held(value, SeedGenerator):
                 if id(generator) not in known:
                     known.add(id(generator))
-                    found[_free(f"random/{path or 'model'}/{attribute}", found)] = generator.state
-    return found
-
-
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    """Return a name that is not taken: itself, or with a number."""
-    found, count = name, 0
-    while found in taken:
-        count += 1
-        found = f"{name}_{count}"
+                    found[free_name(f"random/{path or 'model'}/{attribute}", found)] = (
+                        generator.state
+                    )
     return found
 
 
@@ -100,7 +93,7 @@ def restore_weights(who: str, model: Any, arrays: Arrays) -> None:
     Raises:
         ValueError: The weights differ in names, shapes or types; nothing is changed.
     """
-    _write(_weight_targets(who, model, arrays))
+    write(_weight_targets(who, model, arrays))
 
 
 def restore(who: str, model: Any, arrays: Arrays, numbers: Mapping[str, Any]) -> None:
@@ -113,7 +106,7 @@ def restore(who: str, model: Any, arrays: Arrays, numbers: Mapping[str, Any]) ->
     """
     targets = _weight_targets(who, model, arrays)
     states = random_states(model)
-    given = _under("random/", arrays)
+    given = under("random/", arrays)
     given.pop(GLOBAL_RANDOM, None)
     targets += _matched(who, {name: (None, s) for name, s in states.items()}, given, str)
     optimizer = model.optimizer if model.compiled else None
@@ -123,7 +116,7 @@ def restore(who: str, model: Any, arrays: Arrays, numbers: Mapping[str, Any]) ->
     for number in (calls, numbers.get("epochs_done", 0)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             raise ValueError(f"{who}: the counters of the training must be numbers, got {number!r}")
-    _write(targets)
+    write(targets)
     if optimizer is not None:
         optimizer._calls = calls
     model.epochs_done = numbers.get("epochs_done", 0)
@@ -132,9 +125,23 @@ def restore(who: str, model: Any, arrays: Arrays, numbers: Mapping[str, Any]) ->
 Targets = list[tuple[Variable | None, np.ndarray, np.ndarray]]
 
 
-def _under(prefix: str, arrays: Arrays) -> Arrays:
+def under(prefix: str, arrays: Arrays) -> Arrays:
     """Return the arrays whose names begin so."""
     return {name: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def weight_label(layer: Any, weight: Variable) -> str:
+    """Return how error texts name a weight."""
+    return f"the weight {weight.name or 'without a name'} of {layer.label}"
+
+
+def difference(label: str, array: np.ndarray, found: np.ndarray) -> str:
+    """Return what keeps an array of a file from taking the place of another, "" if nothing does."""
+    if found.shape != array.shape:
+        return f"{label} has shape {array.shape}, in the file it has {found.shape}"
+    if found.dtype != array.dtype:
+        return f"{label} is of {array.dtype}, in the file it is of {found.dtype}"
+    return ""
 
 
 def _weight_targets(who: str, model: Any, arrays: Arrays) -> Targets:
@@ -143,17 +150,16 @@ def _weight_targets(who: str, model: Any, arrays: Arrays) -> Targets:
     have = {f"weights/{name}": (w, w.data) for name, (_, w) in weights.items()}
 
     def label(name: str) -> str:
-        layer, weight = weights[name.removeprefix("weights/")]
-        return f"the weight {weight.name or 'without a name'} of {layer.label}"
+        return weight_label(*weights[name.removeprefix("weights/")])
 
-    return _matched(who, have, _under("weights/", arrays), label)
+    return _matched(who, have, under("weights/", arrays), label)
 
 
 def _optimizer_targets(who: str, model: Any, arrays: Arrays) -> Targets:
     """Return the state of the optimizer, and what it shall be."""
     optimizer = model.optimizer
     weights = named_weights(model)
-    given = _under("optimizer/", arrays)
+    given = under("optimizer/", arrays)
     owners = {name.removeprefix("optimizer/").rpartition("/")[0] for name in given}
     optimizer.build([w for name, (_, w) in weights.items() if name in owners])
     state = optimizer.state({id(w): name for name, (_, w) in weights.items()})
@@ -176,14 +182,9 @@ def _matched(
                 f"{who}: {label(name)} is not in the file, which has {len(given)} arrays of this "
                 f"kind where the model has {len(have)}; the models are not built alike"
             )
-        if found.shape != array.shape:
-            raise ValueError(
-                f"{who}: {label(name)} has shape {array.shape}, in the file it has {found.shape}"
-            )
-        if found.dtype != array.dtype:
-            raise ValueError(
-                f"{who}: {label(name)} is of {array.dtype}, in the file it is of {found.dtype}"
-            )
+        text = difference(label(name), array, found)
+        if text:
+            raise ValueError(f"{who}: {text}")
     extra = [name for name in given if name not in have]
     if extra:
         raise ValueError(
@@ -193,7 +194,7 @@ def _matched(
     return [(variable, array, given[name]) for name, (variable, array) in have.items()]
 
 
-def _write(targets: Targets) -> None:
+def write(targets: Targets) -> None:
     """Set the arrays, bit by bit."""
     for variable, array, value in targets:
         np.copyto(array, value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pydl.autograd import gradients, no_grad
-from pydl.figures import finish, new_figure
+from pydl.figures import finish, histogram_range, new_figure
 from pydl.layers import InputLayer
 from pydl.layers.graph import inner_layers, watch_calls
 from pydl.layers.nest import held
@@ -53,8 +53,9 @@ def plot_activations(
     figure = new_figure(who, 4.6 * columns, 1.7 * len(outputs) + 0.4)
     grid = figure.subplots(len(outputs), columns, squeeze=False)
     for (name, values), axes in zip(outputs.items(), grid[:, 0], strict=True):
-        finite = values[np.isfinite(values)]
-        axes.hist(finite, bins, color="tab:blue")
+        finite = values[np.isfinite(values)].astype(np.float64)
+        ends = histogram_range(finite, bins) if finite.size else None
+        axes.hist(finite, bins, range=ends, color="tab:blue")
         zeros = (finite == 0).mean() if finite.size else 0.0
         axes.set_title(
             f"{name}: mean {_mean(finite):.3g}, std {_mean(finite, np.std):.3g}, "

@@ -7,13 +7,23 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydl import check
 from pydl.figures import new_figure
-from pydl.layers.graph import layer_graph, shape_of
+from pydl.layers.graph import activation_of, layer_graph, shape_of
 
 _RANKDIRS = ("TB", "LR", "BT", "RL")
+
+
+class _Shown(NamedTuple):
+    """What the box of a layer shows besides its class."""
+
+    shapes: bool
+    dtype: bool
+    names: bool
+    activations: bool
+    trainable: bool
 
 
 class Dot:
@@ -77,17 +87,21 @@ def model_to_dot(
         >>> "out" in pydl.utils.model_to_dot(model, show_layer_names=True).source
         True
     """
+    shown = _Shown(
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable
+    )
     layers, edges = _graph("model_to_dot", model, rankdir, expand_nested)
+    return _dot(_boxes(layers, shown), edges, rankdir, dpi)
+
+
+def _dot(boxes: dict[str, list[str]], edges: list[tuple[str, str]], rankdir: str, dpi: int) -> Dot:
+    """Return a graph of boxes, each with its lines, under their paths."""
     lines = [
         "digraph model {",
         f'rankdir={rankdir}; dpi={dpi}; node [shape=plain, fontname="Helvetica"];',
     ]
-    ids = {path: f"n{i}" for i, path in enumerate(layers)}
-    for path, layer in layers.items():
-        head, *rest = _lines(
-            path, layer, show_shapes, show_dtype, show_layer_names, show_layer_activations,
-            show_trainable,
-        )  # fmt: skip
+    ids = {path: f"n{i}" for i, path in enumerate(boxes)}
+    for path, (head, *rest) in boxes.items():
         cells = [f'<tr><td bgcolor="#1f3b5c"><font color="white">{html.escape(head)}</font></td>']
         cells += [f"<tr><td>{html.escape(text)}</td>" for text in rest]
         table = '<table border="0" cellborder="1" cellspacing="0" cellpadding="6">'
@@ -153,16 +167,18 @@ def plot_model(
         TypeError: Not a model.
         ValueError: Unknown `rankdir` or ending of `to_file`, or a model without layers.
         ImportError: Neither graphviz nor matplotlib is installed.
+
+    >>> import pydl
+    >>> model = pydl.Sequential([pydl.Input((3,)), pydl.layers.Dense(2)])
+    >>> "(None, 2)" in plot_model(model, to_file=None, show_shapes=True).source
+    True
     """
-    options: dict[str, Any] = {
-        "show_shapes": show_shapes,
-        "show_dtype": show_dtype,
-        "show_layer_names": show_layer_names,
-        "show_layer_activations": show_layer_activations,
-        "show_trainable": show_trainable,
-    }
+    shown = _Shown(
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable
+    )
     layers, edges = _graph("plot_model", model, rankdir, expand_nested)
-    dot = model_to_dot(model, rankdir=rankdir, expand_nested=expand_nested, dpi=dpi, **options)
+    boxes = _boxes(layers, shown)
+    dot = _dot(boxes, edges, rankdir, dpi)
     if to_file is None:
         return dot
     path = Path(to_file)
@@ -176,7 +192,6 @@ def plot_model(
     elif shutil.which("dot") is not None:
         path.write_bytes(dot.render(kind))
     else:
-        boxes = {path: _lines(path, layer, **options) for path, layer in layers.items()}
         _draw(boxes, edges, rankdir).savefig(path, dpi=dpi)
     return dot
 
@@ -194,27 +209,24 @@ def _graph(
     return layers, edges
 
 
-def _lines(
-    path: str,
-    layer: Any,
-    show_shapes: bool,
-    show_dtype: bool,
-    show_layer_names: bool,
-    show_layer_activations: bool,
-    show_trainable: bool,
-) -> list[str]:
+def _boxes(layers: dict[str, Any], shown: _Shown) -> dict[str, list[str]]:
+    """Return what stands in the box of each layer, line by line."""
+    return {path: _lines(path, layer, shown) for path, layer in layers.items()}
+
+
+def _lines(path: str, layer: Any, shown: _Shown) -> list[str]:
     """Return what stands in the box of a layer."""
     kind = type(layer).__name__
-    lines = [f"{path.rpartition('/')[2]} ({kind})" if show_layer_names else kind]
-    activation = getattr(layer, "activation", None)
-    if show_layer_activations and activation is not None:
-        lines.append(f"Activation: {getattr(activation, '__name__', type(activation).__name__)}")
-    if show_shapes:
+    lines = [f"{path.rpartition('/')[2]} ({kind})" if shown.names else kind]
+    activation = activation_of(layer)
+    if shown.activations and activation:
+        lines.append(f"Activation: {activation}")
+    if shown.shapes:
         lines.append(f"Input shape: {shape_of(layer, 'input_shape')}")
         lines.append(f"Output shape: {shape_of(layer, 'output_shape')}")
-    if show_dtype:
+    if shown.dtype:
         lines.append(f"Dtype: {layer.dtype}")
-    if show_trainable:
+    if shown.trainable:
         lines.append("Trainable" if layer.trainable else "Non-trainable")
     return lines
 
