@@ -8,7 +8,7 @@ from model_helpers import Recorder, Two, linear, rows
 
 import pydl
 from pydl import callbacks, layers, metrics, optimizers
-from pydl.models import Sequential
+from pydl.models import Model, Sequential
 
 # Order of events
 
