@@ -5,6 +5,7 @@
 #include "bindings.h"
 #include "runtime/shape.h"
 #include "runtime/sparse.h"
+#include "runtime/zero_skip.h"
 
 namespace py = pybind11;
 
@@ -124,6 +125,29 @@ void bind_sparse(py::module_& m) {
         return result;
       },
       values, columns, start, k, rows, py::arg("g"));
+
+  // act(x @ b + bias) for a contiguous matrix x with many zeros, or for its transpose.
+  m.def(
+      "zero_skip_matmul",
+      [](py::handle x_object, py::handle b_object, bool transposed, py::handle bias, int activation,
+         py::handle params) {
+        const char* who = "zero_skip_matmul";
+        View x = require_view(who, x_object);
+        require(is_float(x.dtype) && x.ndim == 2 && is_c_contiguous(x), who,
+                "x must be a contiguous float matrix");
+        x.strides[0] = x.shape[1], x.strides[1] = 1;
+        if (transposed) std::swap(x.shape[0], x.shape[1]), std::swap(x.strides[0], x.strides[1]);
+        const View b = dense_of(who, b_object, x.dtype, x.shape[1]);
+        const Epilogue epilogue = epilogue_of(who, bias, b.dtype, b.shape[1], activation, params);
+        const ptrdiff_t shape[] = {x.shape[0], b.shape[1]};
+        View c;
+        py::object result = new_array(b.dtype, 2, shape, c);
+        MaybeReleaseGil gil(double(x.shape[1]) * double(c.size()));
+        zero_skip_matmul(x, b, c, epilogue);
+        return result;
+      },
+      py::arg("x"), py::arg("b"), py::arg("transposed") = false, py::arg("bias") = py::none(),
+      py::arg("activation") = -1, py::arg("params") = py::tuple());
 }
 
 }  // namespace pydl

@@ -84,6 +84,7 @@ struct ConvKernels;
 struct PoolKernels;
 struct ElementwiseKernels;
 struct SparseKernels;
+struct ZeroSkipKernels;
 
 // All kernels of one ISA.
 struct KernelTable {
@@ -99,6 +100,7 @@ struct KernelTable {
   const SparseKernels& sparse;
   const ConvKernels& conv;
   const PoolKernels& pool;
+  const ZeroSkipKernels& zero_skip;
 };
 
 }  // namespace pydl

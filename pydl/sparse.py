@@ -245,6 +245,47 @@ class _Rows(SparseTensor):
         return self.whole().__reduce__()
 
 
+class ManyZeros(SparseTensor):
+    """A dense matrix, by reference, whose products leave out runs of zeros; for products only.
+
+    Six rows leave out the columns where all of them are zero, and in the transposed product six
+    neighbouring columns the rows. `pydl.models` makes them.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, array: np.ndarray):
+        self.data = array
+        self.shape = (array.shape[0], array.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        return self.data.nbytes
+
+    def to_dense(self) -> Tensor:
+        return wrap(self.data)
+
+    def astype(self, dtype: Any) -> SparseTensor:
+        if np.dtype(dtype) == self.dtype:
+            return self
+        return ManyZeros(_core.cast(self.data, np.dtype(dtype) == np.float64))
+
+    def __getitem__(self, key: Any) -> SparseTensor:
+        return ManyZeros(np.ascontiguousarray(self.data[key]))
+
+    def _take_rows(self, rows: np.ndarray) -> SparseTensor:
+        return ManyZeros(_core.take(self.data, rows, 0))
+
+    def _product(self, b: np.ndarray, bias: np.ndarray | None, *epilogue: Any) -> np.ndarray:
+        return _core.zero_skip_matmul(self.data, _rows(b), False, bias, *epilogue)
+
+    def _transposed_product(self, g: np.ndarray) -> np.ndarray:
+        return _core.zero_skip_matmul(self.data, _rows(g), True)
+
+    def __reduce__(self) -> Any:
+        return ManyZeros, (self.data,)
+
+
 def _rows(x: np.ndarray) -> np.ndarray:
     """x with contiguous rows."""
     return x if x.shape[1] <= 1 or x.strides[1] == x.itemsize else np.ascontiguousarray(x)

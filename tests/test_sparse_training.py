@@ -28,7 +28,7 @@ def test_zeros_are_left_out_with_the_same_bits(
 
     x, y = words()
     made: list[Any] = []
-    original = model_data.sparse_if_mostly_zeros
+    original = model_data.leaving_out_zeros
 
     def make() -> models.Sequential:
         return models.Sequential(
@@ -38,16 +38,66 @@ def test_zeros_are_left_out_with_the_same_bits(
     def fit(model: models.Model) -> Any:
         return model.fit(x, y, epochs=5, batch_size=16, verbose=0, validation_split=0.25)
 
-    def noted(x: Any) -> Any:
-        made.append(original(x))
+    def noted(*arguments: Any) -> Any:
+        made.append(original(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(model_data, "sparse_if_mostly_zeros", noted)
+    monkeypatch.setattr(model_data, "leaving_out_zeros", noted)
     found = trained(make, fit, eager)
     assert [type(m) for m in made] == [pydl.SparseTensor] * 2
-    monkeypatch.setattr(model_data, "sparse_if_mostly_zeros", lambda x: x)
+    monkeypatch.setattr(model_data, "leaving_out_zeros", lambda x, *_: x)
     want = trained(make, fit, eager)
     assert found[:2] == want[:2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("eager", [True, False])
+def test_runs_of_zeros_are_left_out_with_the_same_bits(
+    eager: bool, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pydl.models import data as model_data
+
+    rng = np.random.default_rng(2)
+    x = rng.random((70, 288)).astype(dtype)
+    x[:, 60:] = 0
+    x[:, 150:170] = rng.random((70, 20)) < 0.1
+    y = rng.integers(0, 5, 70)
+    made: list[Any] = []
+    original = model_data.leaving_out_zeros
+
+    def make() -> models.Sequential:
+        return models.Sequential(
+            [layers.Dense(128, activation="relu"), layers.Dense(5, activation="softmax")]
+        )
+
+    def use(model: models.Model) -> Any:
+        history = model.fit(x, y, epochs=3, batch_size=16, verbose=0, validation_split=0.3)
+        return history.history, model.evaluate(x, y, verbose=0)
+
+    def noted(*arguments: Any) -> Any:
+        made.append(original(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(model_data, "leaving_out_zeros", noted)
+    found = trained(make, use, eager)
+    assert [type(m) for m in made] == [pydl.sparse.ManyZeros] * 3
+    monkeypatch.setattr(model_data, "leaving_out_zeros", lambda x, *_: x)
+    want = trained(make, use, eager)
+    assert found[:2] == want[:2]
+
+
+def test_where_runs_of_zeros_are_left_out() -> None:
+    from pydl.models.data import leaving_out_zeros
+
+    half = np.zeros((64, 512), np.float32)
+    half[:, ::12] = 1
+    assert isinstance(leaving_out_zeros(half, 128, 1), pydl.sparse.ManyZeros)
+    assert leaving_out_zeros(half, 64, 1) is half  # few units
+    full = np.ones((64, 512), np.float32)
+    assert leaving_out_zeros(full, 128, 2) is full
+    few = np.zeros((64, 512), np.float32)
+    assert leaving_out_zeros(few, 128, 1) is few  # a sparse copy is not worth one pass
+    assert leaving_out_zeros(few, 128, 2).nnz == 0
 
 
 def test_scipy_matrices_and_sparse_tensors() -> None:

@@ -153,23 +153,27 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
     for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = Vec<T>{}; });
   const ptrdiff_t a_row = g.a_row, a_col = g.a_col, b_row = g.b_row;
   const T* b = static_cast<const T*>(g.b);
-  for (ptrdiff_t t = 0; t < g.taps; ++t) {
-    const T* x_at = g.offsets ? a + g.offsets[t] : a;
-    if (g.b_offsets) b = static_cast<const T*>(g.b) + g.b_offsets[t];
-    for (ptrdiff_t left = g.k; left > 0; left -= run) {
-      if (g.fetch_next)
-        for_each_vector<MR, 1>(
-            [&](int i, int) { __builtin_prefetch(x_at + (MR + i) * a_row, 0, kIntoL2); });
-      for (ptrdiff_t p = min(left, run); p > 0; --p, x_at += a_col, b += b_row) {
-        Vec<T> row[NV], x;
-        for_each_vector<1, NV>([&](int, int v) { row[v] = load(b + v * V); });
-        for_each_vector<MR, NV>([&](int i, int v) {
-          if (v == 0) x = broadcast(x_at[i * a_row]);
-          acc[i][v] = fma(x, row[v], acc[i][v]);
-        });
+  const auto step = [&](const T* x_at, const T* b_at) {
+    Vec<T> row[NV], x;
+    for_each_vector<1, NV>([&](int, int v) { row[v] = load(b_at + v * V); });
+    for_each_vector<MR, NV>([&](int i, int v) {
+      if (v == 0) x = broadcast(x_at[i * a_row]);
+      acc[i][v] = fma(x, row[v], acc[i][v]);
+    });
+  };
+  if (g.k == 1 && g.b_offsets)  // scattered steps
+    for (ptrdiff_t t = 0; t < g.taps; ++t) step(a + g.offsets[t], b + g.b_offsets[t]);
+  else
+    for (ptrdiff_t t = 0; t < g.taps; ++t) {
+      const T* x_at = g.offsets ? a + g.offsets[t] : a;
+      if (g.b_offsets) b = static_cast<const T*>(g.b) + g.b_offsets[t];
+      for (ptrdiff_t left = g.k; left > 0; left -= run) {
+        if (g.fetch_next)
+          for_each_vector<MR, 1>(
+              [&](int i, int) { __builtin_prefetch(x_at + (MR + i) * a_row, 0, kIntoL2); });
+        for (ptrdiff_t p = min(left, run); p > 0; --p, x_at += a_col, b += b_row) step(x_at, b);
       }
     }
-  }
   if (bias) for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] += load(bias + v * V); });
   for_each_vector<MR, NV>([&](int i, int v) { store(c + i * c_row + v * V, acc[i][v]); });
 }

@@ -11,6 +11,7 @@
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/sparse.h"
+#include "kernels/zero_skip.h"
 #include "simd/vec.h"
 
 #define PYDL_TEXT_OF(x) #x
@@ -28,10 +29,11 @@ extern const OptimizerKernels optimizer_kernels;
 extern const SparseKernels sparse_kernels;
 extern const ConvKernels conv_kernels;
 extern const PoolKernels pool_kernels;
+extern const ZeroSkipKernels zero_skip_kernels;
 
 extern constinit const KernelTable kernels = {
-    PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,
-    gemm_kernels,        nn_kernels,     gather_kernels,      random_kernels,
-    optimizer_kernels,   sparse_kernels, conv_kernels,        pool_kernels};
+    PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,    gemm_kernels,
+    nn_kernels,          gather_kernels, random_kernels,      optimizer_kernels, sparse_kernels,
+    conv_kernels,        pool_kernels,   zero_skip_kernels};
 
 }  // namespace pydl::PYDL_ISA

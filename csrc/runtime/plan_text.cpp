@@ -13,6 +13,7 @@
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/sparse.h"
+#include "kernels/zero_skip.h"
 #include "runtime/dispatch.h"
 #include "runtime/elementwise.h"
 
@@ -96,6 +97,8 @@ Names table_names() {
   add(k.sparse.product, "sparse matmul");
   add_one(k.sparse.bounds, "sparse matmul gradient, bounds");
   add(k.sparse.gradient, "sparse matmul gradient");
+  add(k.zero_skip.steps, "matmul without zeros, steps");
+  add(k.zero_skip.product, "matmul without zeros");
   add_one(k.conv.frame, "conv, frame of zeros");
   add(k.conv.conv, "conv");
   add(k.conv.conv_weights, "conv gradient of kernel");

@@ -10,7 +10,7 @@ import numpy as np
 
 from pydl import _core, config
 from pydl.layers.nest import map_tensors
-from pydl.sparse import SparseTensor, csr, is_sparse
+from pydl.sparse import ManyZeros, SparseTensor, csr, is_sparse
 from pydl.tensor import Tensor, to_array, wrap
 
 
@@ -87,20 +87,39 @@ def holds_sparse(nest: Any) -> bool:
 # products are clearly faster than dense ones.
 _SPARSE_COLUMNS = 256
 _SPARSE_SHARE = 0.05
+# Where there are so many units, products that leave out runs of zeros are faster than dense ones
+# up to this share of runs that stay, on average of both directions.
+_RUN_UNITS = 128
+_RUN_SHARE = 0.6
+_RUN = 6
 _SAMPLED_ROWS = 64
 
 
-def sparse_if_mostly_zeros(x: Any) -> Any:
-    """Return a matrix of floats in sparse form if that is worth it, anything else as it is."""
+def leaving_out_zeros(x: Any, units: int, passes: int) -> Any:
+    """Return a matrix of floats in a form whose products leave out zeros, where that pays.
+
+    Args:
+        x: Data; what is no matrix of floats is returned as it is.
+        units: Columns of the products.
+        passes: How often the data are read. A sparse copy takes more than one.
+    """
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind != "f":
         return x
     if x.shape[1] < _SPARSE_COLUMNS or not x.flags.c_contiguous:
         return x
-    sample = x[:: max(1, len(x) // _SAMPLED_ROWS)][:_SAMPLED_ROWS]
-    if np.count_nonzero(sample) > _SPARSE_SHARE * sample.size:
+    sample = x[:: max(1, len(x) // _SAMPLED_ROWS)][:_SAMPLED_ROWS] != 0
+    if sample.mean() <= _SPARSE_SHARE:
+        if passes < 2:
+            return x
+        found = csr(x)
+        return found if found.nnz <= _SPARSE_SHARE * x.size else x
+    if units < _RUN_UNITS:
         return x
-    found = csr(x)
-    return found if found.nnz <= _SPARSE_SHARE * x.size else x
+    shares = [
+        np.logical_or.reduceat(sample, range(0, sample.shape[axis], _RUN), axis).mean()
+        for axis in (0, 1)
+    ]
+    return ManyZeros(x) if sum(shares) <= 2 * _RUN_SHARE else x
 
 
 def as_floats(array: Any) -> Any:

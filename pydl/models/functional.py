@@ -238,12 +238,11 @@ class Functional(Model):
         finally:
             self._emit_logits = ()
 
-    def _dense_first(self) -> bool:
-        """Tell whether the only input goes to Dense layers and nowhere else."""
+    def _first_units(self) -> int:
         if type(self).call is not Functional.call or len(self.inputs) != 1:
-            return False
-        users = self._users(self.inputs[0].key)
-        return bool(users) and all(type(n.layer) is Dense for n in users)
+            return 0
+        layers = [n.layer for n in self._users(self.inputs[0].key)]
+        return min((n.units if type(n) is Dense else 0 for n in layers), default=0)
 
     def _users(self, key: Key) -> list[Node]:
         """Return the calls that take a tensor."""

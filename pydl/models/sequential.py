@@ -85,10 +85,10 @@ class Sequential(Model):
             dtype = layer._output_dtype(dtype)
         return dtype
 
-    def _dense_first(self) -> bool:
-        """Tell whether the input goes to a Dense layer and nowhere else."""
+    def _first_units(self) -> int:
         plain = type(self).call is Sequential.call and type(self).__call__ is Sequential.__call__
-        return plain and bool(self._layers) and type(self._layers[0]) is Dense
+        first = self._layers[0] if self._layers else None
+        return first.units if plain and type(first) is Dense else 0
 
     def add(self, layer: Any) -> None:
         """Append a layer."""

@@ -26,7 +26,7 @@ from pydl.models.data import (
     split,
     tensors,
 )
-from pydl.sparse import SparseTensor, is_sparse
+from pydl.sparse import ManyZeros, SparseTensor, is_sparse
 from pydl.tensor import wrap
 from pydl.warn import warn
 
@@ -46,8 +46,9 @@ def permutation(epoch: int, n: int) -> np.ndarray:
 
 def _contiguous(array: Any) -> Any:
     """Return an array that kernels gather rows from; a sparse matrix in the default float type."""
-    sparse = isinstance(array, SparseTensor)
-    return as_floats(array) if sparse else np.ascontiguousarray(array)
+    if isinstance(array, ManyZeros):
+        return array
+    return as_floats(array) if isinstance(array, SparseTensor) else np.ascontiguousarray(array)
 
 
 class ArraySource:

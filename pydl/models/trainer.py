@@ -213,9 +213,9 @@ class Trainer(Steps):
             )
         self._build_for(source)
         self._refuse_lost_losses("fit")
-        self._to_sparse(source, epochs - initial_epoch)
+        self._leave_out_zeros(source, epochs - initial_epoch)
         if val_source is not None:
-            self._to_sparse(val_source, epochs - initial_epoch)
+            self._leave_out_zeros(val_source, epochs - initial_epoch)
 
         verbose = _verbosity(verbose)
         bar = ProgbarLogger(verbose, self._logs)
@@ -266,12 +266,12 @@ class Trainer(Steps):
                 random.set_global_state(state)
             self._random_then = None
 
-    def _dense_first(self) -> bool:
-        """Tell whether the input goes to a Dense layer and nowhere else."""
-        return False
+    def _first_units(self) -> int:
+        """Return the units of Dense where the only input goes there and nowhere else, else 0."""
+        return 0
 
-    def _to_sparse(self, source: Source, passes: int) -> None:
-        """Let a source hold a matrix that is mostly zeros in sparse form, where that pays.
+    def _leave_out_zeros(self, source: Source, passes: int) -> None:
+        """Let a source hold a matrix of many zeros in a form that leaves them out, if that pays.
 
         Products have the same bits either way, as long as the weights are finite.
         """
@@ -281,8 +281,8 @@ class Trainer(Steps):
             and type(self).train_step is Trainer.train_step
             and type(self).test_step is Trainer.test_step
         )
-        if passes > 1 and plain and isinstance(source, ArraySource) and self._dense_first():
-            source.x = data.sparse_if_mostly_zeros(source.x)
+        if plain and isinstance(source, ArraySource) and (units := self._first_units()):
+            source.x = data.leaving_out_zeros(source.x, units, passes)
 
     def _need_training(self, who: str) -> None:
         """Raise unless the model can be trained: compiled, or with a train_step of its own."""
@@ -347,6 +347,7 @@ class Trainer(Steps):
             self._need_compiled("evaluate")
         self._refuse_lost_losses("evaluate")
         source = sources.make_source("evaluate", x, y, sample_weight, batch_size, steps)
+        self._leave_out_zeros(source, passes=1)
         bar = self._short_bar(verbose, source, "Evaluation")
         hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
         try:
@@ -450,7 +451,7 @@ class Trainer(Steps):
             raise RuntimeError("plan: needs arrays, and a model that fit may record")
         self._build_for(source)
         compiled = self._need_compiled("plan")
-        self._to_sparse(source, passes=2)
+        self._leave_out_zeros(source, passes=2)
         self.optimizer.build(compiled.trained or [])
         rows = source.rows_of(0)
 
