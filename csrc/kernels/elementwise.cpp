@@ -81,8 +81,10 @@ inline void put_streaming(char* p, Bits<Vec<T>> mask) {
 }
 
 // Vectors at a time, their chains of operations side by side: one chain leaves most units idle.
-// (GCC does not interleave them without -fschedule-insns, see CMakeLists.txt.)
-constexpr ptrdiff_t kUnroll = 4;
+// Twice as many where there are registers for them and the op is one long chain. (GCC does not
+// interleave them without -fschedule-insns, see CMakeLists.txt.)
+template <class Op>
+constexpr ptrdiff_t kUnroll = kVectorBytes == 64 && requires { Op::kLongChain; } ? 8 : 4;
 constexpr ptrdiff_t kAhead = 512;  // elements, of fetches beside stores that bypass the caches
 
 template <class T, bool kScalar>
@@ -102,10 +104,9 @@ struct Operand {
     else
       return load_partial(data + i, n);
   }
-  void fetch(ptrdiff_t i) const {
+  void fetch(ptrdiff_t i, ptrdiff_t n) const {
     if constexpr (!kScalar)
-      for (ptrdiff_t j = 0; j < kUnroll * kLanes<T>; j += 64 / sizeof(T))
-        __builtin_prefetch(data + i + j);
+      for (ptrdiff_t j = 0; j < n; j += 64 / sizeof(T)) __builtin_prefetch(data + i + j);
   }
   const T* data;
   Vec<T> value;
@@ -114,37 +115,34 @@ struct Operand {
 // y[i] = f(x0[i], x1[i], ...) by Op's function f; kOut is the size of an output element.
 template <class Op, class T, size_t kOut, class F, class... X>
 inline void map(ptrdiff_t n, char* y, unsigned flags, F f, const X&... x) {
-  constexpr ptrdiff_t kLane = kLanes<T>;
+  constexpr ptrdiff_t kLane = kLanes<T>, kBlock = kUnroll<Op> * kLane;
   ptrdiff_t i = 0;
   const auto block = [&](auto function) {
-    static_assert(kUnroll == 4);
-    const auto v0 = function(x.at(i)...), v1 = function(x.at(i + kLane)...);
-    const auto v2 = function(x.at(i + 2 * kLane)...), v3 = function(x.at(i + 3 * kLane)...);
-    char* to = y + i * kOut;
-    if (__builtin_expect(flags & kStreams, 0)) {
-      (x.fetch(i + kAhead), ...);
-      put_streaming<T>(to, v0);
-      put_streaming<T>(to + kLane * kOut, v1);
-      put_streaming<T>(to + 2 * kLane * kOut, v2);
-      put_streaming<T>(to + 3 * kLane * kOut, v3);
-    } else {
-      put<T>(to, v0);
-      put<T>(to + kLane * kOut, v1);
-      put<T>(to + 2 * kLane * kOut, v2);
-      put<T>(to + 3 * kLane * kOut, v3);
+    decltype(function(x.at(i)...)) v[kUnroll<Op>];
+#pragma GCC unroll 8
+    for (ptrdiff_t k = 0; k < kUnroll<Op>; ++k) v[k] = function(x.at(i + k * kLane)...);
+    const bool streams = __builtin_expect(flags & kStreams, 0);
+    if (streams) (x.fetch(i + kAhead, kBlock), ...);
+#pragma GCC unroll 8
+    for (ptrdiff_t k = 0; k < kUnroll<Op>; ++k) {
+      char* to = y + (i + k * kLane) * kOut;
+      if (streams)
+        put_streaming<T>(to, v[k]);
+      else
+        put<T>(to, v[k]);
     }
   };
-  for (; i + kUnroll * kLane <= n; i += kUnroll * kLane) {
+  for (; i + kBlock <= n; i += kBlock) {
     if constexpr (requires { Op::rare(x.at(i)...); }) {
-      const auto rare = Op::rare(x.at(i)...) | Op::rare(x.at(i + kLane)...) |
-                        Op::rare(x.at(i + 2 * kLane)...) | Op::rare(x.at(i + 3 * kLane)...);
+      auto rare = Op::rare(x.at(i)...);
+#pragma GCC unroll 8
+      for (ptrdiff_t k = 1; k < kUnroll<Op>; ++k) rare |= Op::rare(x.at(i + k * kLane)...);
       if (__builtin_expect(!any(rare), 1)) {
         block([](auto... v) { return Op::common(v...); });
         continue;
       }
 #pragma GCC unroll 1
-      for (ptrdiff_t j = i; j < i + kUnroll * kLane; j += kLane)
-        put<T>(y + j * kOut, f(x.at(j)...));
+      for (ptrdiff_t j = i; j < i + kBlock; j += kLane) put<T>(y + j * kOut, f(x.at(j)...));
     } else {
       block(f);
     }

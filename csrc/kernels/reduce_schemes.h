@@ -182,9 +182,12 @@ struct Searching {
   using V = Vec<T>;
   using Value = typename Op::Value;
   using Out = int64_t;
+  // As many lanes as V; no more aligned than a vector, which is all that memory for slots is.
+  typedef int64_t Index
+      __attribute__((vector_size(kLanes<T> * sizeof(int64_t)), aligned(kVectorBytes)));
   struct Slot {
     V value;
-    int64_t index[kLanes<T>];  // in rows, before settle: where the part begins
+    Index index;  // in rows, before settle: where the part begins, in lane 0
   };
   struct Running {
     V value;
@@ -195,7 +198,7 @@ struct Searching {
   static Bits<V> match(V x, V value) { return (x == value) | (x != x); }
 
   static Slot chunk(const T* x, ptrdiff_t n, ptrdiff_t first, V) {
-    return {broadcast(fold_chunk<Value>(x, n, V{})[0]), {first}};
+    return {broadcast(fold_chunk<Value>(x, n, V{})[0]), Index{first}};
   }
   // Only the part that holds the value is searched for its place.
   static Slot settle(Slot slot, const T* x, const ReduceArgs& a) {
@@ -238,19 +241,19 @@ struct Searching {
     for (int k = 0; k < kRows; ++k) put(k, Value::better(x[k], sum.value));
   }
   static Slot close(const Running& sum, ptrdiff_t first, ptrdiff_t) {
-    Slot slot{sum.value, {}};
-    for (int i = 0; i < kLanes<T>; ++i) slot.index[i] = first + sum.row[i];
-    return slot;
+    return {sum.value, first + __builtin_convertvector(sum.row, Index)};
   }
   [[gnu::noinline]] static Slot combine(const Slot& a, const Slot& b) {
-    Slot slot{Value::combine(a.value, b.value), {}};
-    const Bits<V> from_a = match(a.value, slot.value);
-    for (int i = 0; i < kLanes<T>; ++i) slot.index[i] = from_a[i] ? a.index[i] : b.index[i];
-    return slot;
+    const V value = Value::combine(a.value, b.value);
+    const Index from_a = __builtin_convertvector(match(a.value, value), Index);
+    return {value, (from_a & a.index) | (~from_a & b.index)};
   }
   static void write(Out* out, ptrdiff_t stride, ptrdiff_t lanes, const Slot& slot, V,
                     const ReduceArgs&) {
-    for (ptrdiff_t i = 0; i < lanes; ++i) out[i * stride] = slot.index[i];
+    if (stride == 1 && lanes == kLanes<T>)
+      __builtin_memcpy(out, &slot.index, sizeof slot.index);
+    else
+      for (ptrdiff_t i = 0; i < lanes; ++i) out[i * stride] = slot.index[i];
   }
 };
 

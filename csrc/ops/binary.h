@@ -96,6 +96,7 @@ struct NotEqual {
 // function of b is not real beyond isolated points, and at a = 0 the limit is 0.
 struct Power {
   static constexpr BinaryInfo info{.name = "power", .domain = {0.1, 4}, .max_ulp = 1};
+  static constexpr bool kLongChain = true;
   static auto forward(auto a, auto b) { return pow(a, b); }
   static auto rare(auto a, auto b)
     requires kFastFloat<decltype(a)>

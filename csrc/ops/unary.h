@@ -3,6 +3,7 @@
 // forward(x, params...) and backward(g, x, y, params...) work on vectors; params are scalars of the
 // element type. backward may read only what `saves` names. An op may have a quicker way, common(x),
 // for blocks without lanes that are `rare(x)`; it gives the same bits as forward in all others.
+// kLongChain: each operation waits for the one before it, so that more vectors side by side pay.
 // max_ulp is the largest float32 error seen with default parameters (see simd/math.h), rounded up
 // to a half; subnormal results are flushed. The gradient of abs and relu at 0 is 0. nan propagates
 // everywhere.
@@ -81,6 +82,7 @@ struct Elu {
 
 struct Erf {
   static constexpr UnaryInfo info{.name = "erf", .domain = {-4, 4}, .max_ulp = 2};
+  static constexpr bool kLongChain = true;
   static auto forward(auto x) { return erf(x); }
   static auto backward(auto g, auto x, auto) {
     using T = Element<decltype(x)>;
@@ -218,6 +220,7 @@ struct Log2 {
 // x tanh(softplus(x)), Misra 2019, arXiv 1908.08681
 struct Mish {
   static constexpr UnaryInfo info{.name = "mish", .max_ulp = 4};
+  static constexpr bool kLongChain = true;
   static auto forward(auto x) { return mish(x); }
   static auto backward(auto g, auto x, auto) { return g * mish_gradient(x); }
 };
@@ -331,6 +334,7 @@ struct Sinh {
 // log(1 + exp(x))
 struct Softplus {
   static constexpr UnaryInfo info{.name = "softplus", .max_ulp = 2};
+  static constexpr bool kLongChain = true;
   static auto forward(auto x) { return softplus(x); }
   static auto backward(auto g, auto x, auto) { return g * sigmoid(x); }
 };

@@ -76,7 +76,7 @@ inline V sigmoid(V x) {
 template <class V, class... Low>
 inline V times_sigmoid(V x, V z, Low... z_low) {
   using T = Element<V>;
-  V limited = select(x < kExpLow<T>, broadcast(kExpLow<T>), x);  // -inf must not meet a zero
+  V limited = greater_or(broadcast(kExpLow<T>), x);  // -inf must not meet a zero
   V y = limited / tiny_one_plus_exp(-z, -z_low...) * kTiny<T>;
   return select(z > kSigmoidOne<T>, x, y);
 }
@@ -109,16 +109,23 @@ inline V silu_gradient(V x) {
   return fma(a, slope, s);
 }
 
-// log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|). With 1 + e = 1 + f or 2 (1 + f).
-// Error: 1.7, 1.7.
+// log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|). f with FMA: log(1 + e) = e + e^2 P(e), P
+// minimax of degree 8, 2^-27.5. Else with 1 + e = 1 + f or 2 (1 + f). Error: 1.9, 1.7.
 template <class V>
 inline V softplus(V x) {
   using T = Element<V>;
-  V e = exp(-abs(x));
-  Bits<V> twice = e > T(0.41421356);
-  V f = select(twice, T(0.5) * (e - T(1)), e);
-  V y = log_mantissa(f, select(twice, broadcast(kLn2Low<T>), V{}));
-  return select(x > 0, x, V{}) + (y + select(twice, broadcast(kLn2High<T>), V{}));
+  V e = exp(-abs(x)), positive = greater_or(x, V{});
+  if constexpr (kFastFloat<V>) {
+    V square = e * e;
+    V p = polynomial(e, -0.0032904686f, 0.020086242f, -0.05745723f, 0.10661128f, -0.1534488f,
+                     0.19692102f, -0.24958019f, 0.33330464f, -0.4999993f);
+    return positive + fma(square, p, e);
+  } else {
+    Bits<V> twice = e > T(0.41421356);
+    V f = select(twice, T(0.5) * (e - T(1)), e);
+    V y = log_mantissa(f, select(twice, broadcast(kLn2Low<T>), V{}));
+    return positive + (y + select(twice, broadcast(kLn2High<T>), V{}));
+  }
 }
 
 // x tanh(log(1 + e)) with e = exp(x). tanh = n / (n + 2), n = e (e + 2), is taken as
@@ -129,10 +136,10 @@ inline V mish(V x) {
   Bits<V> negative = x < 0;
   V one = broadcast(T(1));
   auto parts = exp_parts(clamp(x, kExpLow<T>, T(20)));  // tanh is 1 to the last bit above
-  V head = parts.mantissa() * parts.scale_a, e = head * parts.scale_b;
+  V m = parts.mantissa(), e = parts.scaled(m);
   V w = select(negative, e * (e + one), one + one) / fma(e, e + T(2), one + one);
-  V y = select(x < kExpLow<T>, broadcast(kExpLow<T>), x) * select(negative, head, one) * (one - w);
-  return y * select(negative, parts.scale_b, one);  // last, so that y does not underflow
+  V y = greater_or(broadcast(kExpLow<T>), x) * (one - w);
+  return select(negative, parts.scaled(y * m), y);  // scaled last, so that y does not underflow
 }
 
 template <class V>
@@ -221,10 +228,8 @@ inline V gelu(V x) {
   using T = Element<V>;
   auto t = normal_tail(x);
   auto e = exp_parts(t.square, t.square_low);
-  V head = e.times_mantissa(t.ratio) * e.scale_a;
-  Bits<V> upper = x >= 0;
-  V y = select(upper, x, -t.x) * select(upper, T(1) - head * e.scale_b, head);
-  return y * select(upper, broadcast(T(1)), e.scale_b);
+  V head = e.times_mantissa(t.ratio);
+  return select(x >= 0, x * (T(1) - e.scaled(head)), e.scaled(-t.x * head));
 }
 
 // Phi(x) + x exp(-x^2 / 2) / sqrt(2 pi)
@@ -238,12 +243,12 @@ inline V gelu_gradient(V x) {
   return select(x > 0, T(1) - tail + t.x * density, tail - t.x * density);
 }
 
-// sqrt(8 / pi) and 0.044715 sqrt(8 / pi), each with the rest the type cannot hold; the limit is
-// where |x| sigmoid(-u) has become 0.
+// sqrt(8 / pi) and 0.044715 sqrt(8 / pi), each with the rest the type cannot hold, the first one
+// cut to a multiple of 2^-14 (f) or 2^-40 (d); the limit is where |x| sigmoid(-u) has become 0.
 template <class T>
-constexpr T kGeluFirst = T(1.5957691216057308);
+constexpr T kGeluFirst = sizeof(T) == 4 ? T(1.59576416015625) : T(1.5957691216053718);
 template <class T>
-constexpr T kGeluFirstLow = sizeof(T) == 4 ? T(-4.534068e-08) : T(-9.96930880911092e-17);
+constexpr T kGeluFirstLow = sizeof(T) == 4 ? T(4.9614495e-06) : T(3.589464330756845e-13);
 template <class T>
 constexpr T kGeluThird = T(0.07135481627260025);
 template <class T>
@@ -252,27 +257,27 @@ template <class T>
 constexpr T kGeluLimit = sizeof(T) == 4 ? T(15) : T(24);
 
 // x sigmoid(u), u = sqrt(8 / pi) (x + 0.044715 x^3), u to about twice the working precision.
-// Error: 1.8, 1.8.
+// Error: 1.9, 1.8.
 template <class V>
 inline V gelu_tanh(V x) {
   using T = Element<V>;
   constexpr T kFirst = kGeluFirst<T>, kThird = kGeluThird<T>, kLimit = kGeluLimit<T>;
-  V a = clamp(x, -kLimit, kLimit);
-  V square = a * a;
-  V cubic = kThird * square;
-  V cubic_low = multiply_error(broadcast(kThird), square, cubic) +
-                kThird * multiply_error(a, a, square) + kGeluThirdLow<T> * square;
-  V slope = kFirst + cubic;
-  V part = slope - kFirst;  // Knuth's two-sum: the rounding error of slope
-  V slope_low = (kFirst - (slope - part)) + (cubic - part) + (cubic_low + kGeluFirstLow<T>);
+  V limited = greater_or(broadcast(-kLimit), x), a = less_or(broadcast(kLimit), limited);
+  V square = a * a, cubic = kThird * square, slope = kFirst + cubic;
+  V low = fma(broadcast(kThird), multiply_error(a, a, square),
+              multiply_error(broadcast(kThird), square, cubic));
+  low = fma(broadcast(kGeluThirdLow<T>), square, low);
+  // slope - kFirst is exact, kFirst having few bits
+  V slope_low = (cubic - (slope - kFirst)) + (low + kGeluFirstLow<T>);
   V u = a * slope;
-  return times_sigmoid(select(x < -kLimit, a, x), u, multiply_error(a, slope, u) + a * slope_low);
+  return times_sigmoid(limited, u, fma(a, slope_low, multiply_error(a, slope, u)));
 }
 
 template <class V>
 inline V gelu_tanh_gradient(V x) {
   using T = Element<V>;
-  constexpr T kFirst = kGeluFirst<T>, kThird = kGeluThird<T>, kLimit = kGeluLimit<T>;
+  constexpr T kFirst = kGeluFirst<T> + kGeluFirstLow<T>, kThird = kGeluThird<T>,
+              kLimit = kGeluLimit<T>;
   V a = clamp(x, -kLimit, kLimit);
   V square = a * a;
   auto [s, s_slope] = sigmoid_slope(a * fma(broadcast(kThird), square, broadcast(kFirst)));

@@ -147,11 +147,15 @@ inline ExpParts<V> exp_parts(V x, Low... x_low) {
   return exp_split(shifted, n, (r + ... + x_low));
 }
 
-// exp(n ln(2) + r) for an integral n, |n| < 2 bias, and |r| <= ln(2) / 2
+// exp(n ln(2) + r) for an integral n and |r| <= ln(2) / 2
 template <class V>
 inline V exp_of_parts(V n, V r) {
   using F = FormatOf<V>;
-  V shifted = n + (F::kRounder + Element<V>(2 * F::kBias));
+  using T = Element<V>;
+#if !defined(__AVX512F__)
+  n = clamp(n, T(-2 * F::kBias), T(2 * F::kBias));  // what `scaled` takes; 0 and inf come before
+#endif
+  V shifted = n + (F::kRounder + T(2 * F::kBias));
   auto e = exp_split(shifted, n, r);
   return e.scaled(e.mantissa());
 }

@@ -1,6 +1,6 @@
-// Elementary functions on Vec<float> and Vec<double>: arithmetic only, no tables. No branches on
-// values, except that sin, cos, tan, pow, floor_divide and remainder of floats have a quicker way
-// for the common range, and work out the other one only if a lane needs it.
+// Elementary functions on Vec<float> and Vec<double>: arithmetic only, no tables but one of 16 for
+// pow. No branches on values, except that sin, cos, tan, pow, floor_divide and remainder of floats
+// have a quicker way for the common range, and work out the other one only if a lane needs it.
 //
 // One algorithm serves both types where not said otherwise, with its own polynomials. "Error: f, d"
 // is the largest one seen, in units of the last place of the exact result, the worse of with and

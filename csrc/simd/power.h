@@ -54,38 +54,51 @@ inline Vec<double> pow_positive(Vec<double> x, Vec<double> y) {
   return exp_times(broadcast(1.0), product, low);
 }
 
-struct PowReduction {
-  Vec<double> n, r;
-};
+// ---- float where the ISA has FMA: the logarithm in two floats, by a table ----
 
-// log(1 + f) / f for 1 + f in [sqrt(1/2), sqrt(2)), minimax, 2^-35.8.
-inline Vec<double> log_quotient(Vec<double> f) {
-  return polynomial(f, 0.053629017968993775, -0.09900860137741509, 0.10033194735449709,
-                    -0.09922850390696691, 0.11005084630903574, -0.12497485389223095,
-                    0.1429098688169598, -0.16666943372689857, 0.19999881145883708,
-                    -0.24999994081103558, 0.33333334333721276, -0.5000000002940668,
-                    0.9999999999859585);
-}
+// x = 2^e z, z in [63/64, 63/32) near 1 + j / 16, has log(x) = e ln(2) - log(c) + log(1 + r) with
+// r = z c - 1. c, close to 1 / z, has so few bits that r is exact, |r| < 0.0342; c = 1 around x =
+// 1, where log(x) = log(1 + r). -log(c) and ln(2) are sums of a multiple of 2^-16, so that e ln(2)
+// - log(c) of the first parts is exact, and a rest.
+alignas(64) constexpr float kPowInverse[16] = {
+    1.0f,      0.9375f,   0.890625f, 0.84375f, 0.796875f, 0.765625f, 0.71875f, 0.6875f,
+    0.671875f, 0.640625f, 0.609375f, 0.59375f, 0.578125f, 0.546875f, 0.53125f, 0.515625f};
+alignas(64) constexpr float kPowLog[16] = {0.0f,         0x1.086p-4f,  0x1.da7p-4f,  0x1.5bf8p-3f,
+                                           0x1.d1p-3f,   0x1.1178p-2f, 0x1.522cp-2f, 0x1.7fbp-2f,
+                                           0x1.973cp-2f, 0x1.c8p-2f,   0x1.fb34p-2f, 0x1.0ae8p-1f,
+                                           0x1.188ep-1f, 0x1.3502p-1f, 0x1.43dap-1f, 0x1.5322p-1f};
+alignas(64) constexpr float kPowLogLow[16] = {
+    0.0f,          -6.156597e-06f, 2.3477517e-06f,  -7.5794155e-06f, 6.669385e-06f,
+    3.459077e-06f, -4.284809e-06f, -1.3747773e-06f, -6.8516697e-06f, -1.4833446e-06f,
+    5.885472e-06f, -4.345898e-06f, 6.796692e-06f,   4.1380813e-06f,  -2.4264303e-08f,
+    6.7474793e-06f};
 
-// n and r of y (e ln(2) + log(1 + f)) = n ln(2) + r, |r| <= ln(2) / 2
-inline PowReduction pow_reduce(Vec<double> e, Vec<double> f, Vec<double> y) {
-  constexpr double kRounder = Format<double>::kRounder;
-  Vec<double> l = y * fma(f, log_quotient(f), e * 0.6931471805599453);
-  Vec<double> n = fma(l, broadcast(1.4426950408889634), broadcast(kRounder)) - kRounder;
-  return {n, fma(n, broadcast(-0.6931471805599453), l)};
-}
-
-// x^y for positive, finite, normal x and |y| < kPowLarge: y log(x) in double to 2^-35, exp of its
-// rest in float.
+// x^y for positive, finite, normal x and |y| < kPowLarge: log(x) to about 2^-33, relative, as u +
+// low.
 constexpr float kPowLarge = 0x1p30f;
 
 inline Vec<float> pow_common(Vec<float> x, Vec<float> y) {
-  auto [e, f, exponent] = log_reduce(x);
-  auto [e0, e1] = widen(e);
-  auto [f0, f1] = widen(f);
-  auto [y0, y1] = widen(y);
-  auto a = pow_reduce(e0, f0, y0), b = pow_reduce(e1, f1, y1);
-  return exp_of_parts(clamp(narrow(a.n, b.n), -200.0f, 200.0f), narrow(a.r, b.r));
+  using V = Vec<float>;
+  using F = Format<float>;
+  Bits<V> bits = bitcast<Bits<V>>(x), place = bits - (F::kOne - (1 << (F::kMantissaBits - 5)));
+  Bits<V> count = place >> F::kMantissaBits, j = place >> (F::kMantissaBits - 4);
+  V e = __builtin_convertvector(count, V);
+  V z = bitcast<V>(bits - (count << F::kMantissaBits));
+  V r = fma(z, lookup(kPowInverse, j), broadcast(-1.0f));
+  V head = fma(e, broadcast(0x1.62e4p-1f), lookup(kPowLog, j));
+  V rest = fma(e, broadcast(0x1.7f7d1cp-20f), lookup(kPowLogLow, j));
+  // head + r - r^2 / 2, each rounding error kept, + r^3 P(r), P minimax of degree 3, 2^-36.7 of r
+  V square = r * r, square_low = fma(r, r, -square);
+  V sum = head + r, sum_low = r - (sum - head), minus_half = broadcast(-0.5f);
+  V u = fma(minus_half, square, sum), u_low = fma(minus_half, square, sum - u);
+  V p = polynomial(r, -0.16691971f, 0.20023187f, -0.24999988f, 0.33333325f);
+  V low = (sum_low + u_low) + fma(minus_half, square_low, fma(r * square, p, rest));
+  // y log(x) = n ln(2) + f. An |y log(x)| beyond the range of exp leaves some f; n decides then.
+  V product = y * u, product_low = fma(y, low, fma(y, u, -product));
+  V n = round_to<kNearestEven>((product + product_low) * 1.442695f);
+  V f = fma(n, broadcast(-0x1.62e4p-1f), product);
+  f = clamp(f + fma(n, broadcast(-0x1.7f7d1cp-20f), product_low), -1.0f, 1.0f);
+  return exp_of_parts(n, f);
 }
 
 template <class V>

@@ -321,6 +321,23 @@ inline V round_to(V x) {
 #endif
 }
 
+// table[i % 16] in each lane; the table is aligned to 64 bytes.
+inline Vec<float> lookup(const float* table, Bits<Vec<float>> i) {
+#if defined(__AVX512F__)
+  const auto at = __m512i(i);
+  return Vec<float>(_mm512_maskz_permutexvar_ps(__mmask16(-1), at, __m512(load(table))));
+#elif defined(__AVX2__)
+  const auto at = __m256i(i);
+  const __m256 low = _mm256_permutevar8x32_ps(__m256(load(table)), at);
+  const __m256 high = _mm256_permutevar8x32_ps(__m256(load(table + 8)), at);
+  return Vec<float>(_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28))));
+#else
+  Vec<float> v{};
+  for (ptrdiff_t k = 0; k < kLanes<float>; ++k) v[k] = table[i[k] & 15];
+  return v;
+#endif
+}
+
 template <class V>
 inline V select(Bits<V> mask, V a, V b) {
   return mask ? a : b;
