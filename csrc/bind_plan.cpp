@@ -93,7 +93,10 @@ class Recorder {
 
   void end() {
     stop();
-    if (saved_ && failure_.empty()) plan_.merge();
+    if (saved_ && failure_.empty()) {
+      plan_.drop_dead();
+      plan_.merge();
+    }
     if (saved_) Py_XDECREF(PyDataMem_SetHandler(saved_.ptr()));
     saved_ = py::object();
   }
@@ -252,6 +255,7 @@ void bind_plan(py::module_& m, PyObject* handler) {
       .def_readonly("failure", &Recorder::failure_)
       .def_readonly("where", &Recorder::where_)
       .def_property_readonly("launches", [](const Recorder& r) { return r.plan_.launches(); })
+      .def_property_readonly("dropped", [](const Recorder& r) { return r.plan_.dropped(); })
       .def_property_readonly("blocks_in_use",
                              [](const Recorder& r) { return r.plan_.pool()->blocks_in_use(); })
       .def_property_readonly("bytes", [](const Recorder& r) { return r.plan_.pool()->bytes(); })

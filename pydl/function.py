@@ -241,9 +241,11 @@ class Plan:
         core = self.core
         reused = core.requested_bytes / core.bytes if core.bytes else 1.0
         flops = _quantity(sum(r.flops for r in self.launches)) or "0"
+        dropped = f" ({core.dropped} more that nothing reads are left out)" if core.dropped else ""
         print_fn(
             _table(("kernel", "items", "chunks", "flop", "bytes"), rows)
-            + f"\n{len(rows)} launches, {flops} flop; {_quantity(core.bytes) or '0 '}B of buffers, "
+            + f"\n{len(rows)} launches{dropped}, {flops} flop; "
+            f"{_quantity(core.bytes) or '0 '}B of buffers, "
             f"used {reused:.1f} times on average"
         )
 

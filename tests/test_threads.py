@@ -137,3 +137,13 @@ def test_training_step(dtype: object) -> None:
         return tuple(model.get_weights())
 
     same_bits(train)
+
+
+def test_changing_number_of_threads() -> None:
+    """Every chunk is done once, also where threads come that missed many launches, or go."""
+    x = rng.standard_normal((4096, 64)).astype(np.float32)
+    expected = pydl.softmax(x).numpy().tobytes()
+    for threads in (2, 7, 2, 3, 1000, 1, 16, 2) * 5:
+        pydl.config.set_num_threads(threads)
+        for _ in range(20):
+            assert pydl.softmax(x).numpy().tobytes() == expected

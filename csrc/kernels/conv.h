@@ -15,6 +15,8 @@ struct FrameArgs {
   void* y;
   ptrdiff_t in[kSpatialAxes], out[kSpatialAxes], before[kSpatialAxes];
   ptrdiff_t pixel_bytes;
+
+  void operands(auto f) const { f(x), f(y); }
 };
 
 // A walk over the pixels of an array, of which the innermost axis is a row, and over the taps of a
@@ -42,6 +44,8 @@ struct ConvArgs : ConvWalk {
   ptrdiff_t row_blocks, pixel_blocks, col_blocks;
   ElementwiseLoop activation;  // or null
   double params[kMaxParams];
+
+  void operands(auto f) const { f(x), f(b), f(y), f(bias); }
 };
 
 // w[t, i, j] (+)= sum over pixels of x[pixel, t, i] y[pixel, j], i < k: one chain over the pixels
@@ -62,6 +66,8 @@ struct ConvWeightsArgs : ConvWalk {
   // few filters; one group, one block of columns
   bool transposed;
   bool accumulate;
+
+  void operands(auto f) const { f(x), f(y), f(w), f(partials); }
 };
 
 // y[pixel, c] = sum_t x[pixel, t, c] w[t, c]; an item is one row. For the gradient of w: item
@@ -75,6 +81,8 @@ struct DepthwiseArgs : ConvWalk {
   ptrdiff_t w_taps[kSpatialAxes];
   ptrdiff_t segments;
   bool accumulate;
+
+  void operands(auto f) const { f(x), f(w), f(y), f(partials); }
 };
 
 struct ConvKernels {

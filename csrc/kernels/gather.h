@@ -16,6 +16,8 @@ struct TakeArgs {
   void* out;
   ptrdiff_t table_rows, index_count;
   ptrdiff_t slice_bytes;
+
+  void operands(auto f) const { f(table), f(index), f(out); }
 };
 
 // out[index[i], :] += x[i, :], i in order; an item is one row of out, which is zeroed first unless
@@ -28,6 +30,8 @@ struct ScatterAddArgs {
   ptrdiff_t out_rows, index_count;
   ptrdiff_t columns;
   bool accumulate;
+
+  void operands(auto f) const { f(x), f(index), f(out); }
 };
 
 // out[i, :] = 0 but `one` at index[i], nothing where index[i] is outside [0, classes); an item is
@@ -39,6 +43,8 @@ struct OneHotArgs {
   ptrdiff_t classes;
   int element_bytes;
   char one[8];
+
+  void operands(auto f) const { f(index), f(out); }
 };
 
 enum ScatterType { kScatterFloat32, kScatterFloat64, kScatterInt32, kScatterInt64, kScatterTypes };

@@ -68,6 +68,10 @@ struct GemmArgs {
   ptrdiff_t batch_a[kGemmBatchAxes], batch_b[kGemmBatchAxes], batch_c[kGemmBatchAxes];
   ElementwiseLoop activation;  // or null
   double params[kMaxParams];
+
+  void operands(auto f) const {
+    f(a), f(b), f(c), f(bias), f(partials), f(a_copy), f(b_panels), f(panels);
+  }
 };
 
 struct GemmKernels {

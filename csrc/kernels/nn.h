@@ -22,6 +22,8 @@ struct SoftmaxArgs {
   int label_bytes;     // sparse: 1, 2, 4 or 8
   void* loss;          // T, one a row
   void* label_sums;    // dense: sum_j t_j, one a row
+
+  void operands(auto f) const { f(x), f(y), f(labels), f(loss), f(label_sums); }
 };
 
 struct SoftmaxGradArgs {
@@ -29,6 +31,8 @@ struct SoftmaxGradArgs {
   const void* y;
   void* dx;
   ptrdiff_t n;
+
+  void operands(auto f) const { f(g), f(y), f(dx); }
 };
 
 // Gradient of the loss with respect to the logits; an item is one row.
@@ -41,6 +45,8 @@ struct CrossEntropyGradArgs {
   const void* label_sums;
   void* dx;
   ptrdiff_t n;
+
+  void operands(auto f) const { f(g), f(probabilities), f(labels), f(label_sums), f(dx); }
 };
 
 // loss = max(x, 0) - x t + log1p(exp(-abs(x))) and dx = g (sigmoid(x) - t); an item is one element.
@@ -49,6 +55,8 @@ struct BinaryCrossEntropyArgs {
   const void* logits;
   const void* labels;
   void* out;
+
+  void operands(auto f) const { f(g), f(logits), f(labels), f(out); }
 };
 
 // Column statistics: partials over blocks of kStatisticsRows rows, then merged pairwise. An item of
@@ -61,6 +69,8 @@ struct ColumnMomentsArgs {
   void* mean;
   void* variance;  // biased
   ptrdiff_t rows, columns;
+
+  void operands(auto f) const { f(x), f(means), f(squares), f(mean), f(variance); }
 };
 
 // sum_r g and sum_r g (x - mean) scale. mean and scale belong to the columns in batch
@@ -75,6 +85,10 @@ struct ColumnGradSumsArgs {
   void* sum_g;
   void* sum_gx;
   ptrdiff_t rows, columns;
+
+  void operands(auto f) const {
+    f(g), f(x), f(mean), f(scale), f(sums_g), f(sums_gx), f(sum_g), f(sum_gx);
+  }
 };
 
 // scale = gamma / sqrt(variance + epsilon); an item is one column. gamma may be null (1).
@@ -83,6 +97,8 @@ struct ScaleArgs {
   const void* gamma;
   void* scale;
   double epsilon;
+
+  void operands(auto f) const { f(variance), f(gamma), f(scale); }
 };
 
 // y = (x - mean) scale + beta; an item is one row. beta may be null (0).
@@ -93,6 +109,8 @@ struct NormalizeArgs {
   const void* beta;
   void* y;
   ptrdiff_t columns;
+
+  void operands(auto f) const { f(x), f(mean), f(scale), f(beta), f(y); }
 };
 
 // From the column sums to the gradients and to the coefficients of
@@ -108,6 +126,8 @@ struct BatchNormCoefficientsArgs {
   void* c;
   double epsilon;
   ptrdiff_t rows;
+
+  void operands(auto f) const { f(variance), f(gamma), f(dbeta), f(dgamma), f(a), f(b), f(c); }
 };
 
 struct BatchNormGradArgs {
@@ -119,6 +139,8 @@ struct BatchNormGradArgs {
   const void* c;
   void* dx;
   ptrdiff_t columns;
+
+  void operands(auto f) const { f(g), f(x), f(mean), f(a), f(b), f(c), f(dx); }
 };
 
 // y = (x - mean) rstd gamma + beta with the mean and the biased variance of each row, and
@@ -133,6 +155,8 @@ struct LayerNormArgs {
   void* rstd;
   double epsilon;
   ptrdiff_t n;
+
+  void operands(auto f) const { f(x), f(gamma), f(beta), f(y), f(mean), f(rstd); }
 };
 
 struct LayerNormGradArgs {
@@ -143,6 +167,8 @@ struct LayerNormGradArgs {
   const void* rstd;
   void* dx;
   ptrdiff_t n;
+
+  void operands(auto f) const { f(g), f(x), f(gamma), f(mean), f(rstd), f(dx); }
 };
 
 struct NnKernels {

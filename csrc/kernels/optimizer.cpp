@@ -170,7 +170,7 @@ void update(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   int k = 0;
   while (a.tensors[k].end <= begin) ++k;
   for (ptrdiff_t first = k ? a.tensors[k - 1].end : 0; first < end; first = a.tensors[k++].end) {
-    const UpdateTensor& t = a.tensors[k];
+    const UpdateTensor t = a.tensors[k];  // a copy: what is stored cannot change its pointers
     const Vec<T> scale = broadcast(T(t.gradient_scale ? *t.gradient_scale : 1));
     ptrdiff_t i = begin > first ? begin - first : 0;
     const ptrdiff_t n = (end < t.end ? end : t.end) - first;

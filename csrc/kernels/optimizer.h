@@ -72,6 +72,15 @@ struct UpdateArgs {
   const StepNumbers* numbers;
   int count;
   UpdateTensor tensors[kMaxUpdateTensors];
+
+  void operands(auto f) const {
+    f(numbers);
+    for (int i = 0; i < count; ++i) {
+      const UpdateTensor& t = tensors[i];
+      f(t.weight), f(t.gradient), f(t.gradient_scale);
+      for (void* slot : t.slots) f(slot);
+    }
+  }
 };
 
 // One item is one chunk of kNormChunk elements; no chunk holds elements of two tensors.
@@ -83,6 +92,11 @@ struct SquareSumArgs {
     ptrdiff_t size;
     ptrdiff_t end;  // chunks of this tensor and of those before it
   } tensors[kMaxUpdateTensors];
+
+  void operands(auto f) const {
+    f(partials);
+    for (int i = 0; i < count; ++i) f(tensors[i].x);
+  }
 };
 
 struct OptimizerKernels {

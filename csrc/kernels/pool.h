@@ -20,6 +20,8 @@ struct PoolArgs {
   ptrdiff_t channels;
   int cut;
   bool whole;  // an item is an image
+
+  void operands(auto f) const { f(x), f(y), f(g), f(out); }
 };
 
 struct PoolKernels {

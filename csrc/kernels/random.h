@@ -20,6 +20,8 @@ struct RandomArgs {
   ptrdiff_t size;  // elements
   double a, b;     // low, high; mean, standard deviation
   double largest;  // uniform: the largest number below b, which rounding could pass
+
+  void operands(auto f) const { f(ticket), f(out); }
 };
 
 // out = low + floor(r span / 2^64), r the element's 64 bits; span 0 stands for 2^64.
@@ -29,6 +31,8 @@ struct RandomIntegersArgs {
   ptrdiff_t size;
   int64_t low;
   uint64_t span;
+
+  void operands(auto f) const { f(ticket), f(out); }
 };
 
 // y = x / (1 - rate) where the element's uniform number is at least `rate`, else 0.
@@ -38,6 +42,8 @@ struct DropoutArgs {
   void* y;
   ptrdiff_t size;
   double rate;
+
+  void operands(auto f) const { f(ticket), f(x), f(y); }
 };
 
 // out[row, sample] = first class whose cumulated weight exceeds u times the row's sum, u the 53-bit
@@ -48,6 +54,8 @@ struct CategoricalArgs {
   double* cumulated;    // rows x classes
   int64_t* out;         // rows x samples
   ptrdiff_t classes, samples;
+
+  void operands(auto f) const { f(ticket), f(weights), f(cumulated), f(out); }
 };
 
 // An item is kRandomWords words of the draw, unless said otherwise.

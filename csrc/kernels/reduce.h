@@ -37,6 +37,8 @@ struct ReduceArgs {
   ptrdiff_t strip;                       // columns of an item, whole vectors
   ptrdiff_t parts;                       // along n, at least 1
   double params[kMaxParams];
+
+  void operands(auto f) const { f(x), f(out), f(shift), f(slots); }
 };
 
 struct ReduceLoops {
@@ -61,6 +63,8 @@ struct CumulativeSumArgs {
   ptrdiff_t outer_shape[kMaxDims], outer_stride[kMaxDims], outer_out_stride[kMaxDims];
   ptrdiff_t n, stride, out_stride;
   ptrdiff_t columns;  // neighbouring lines, contiguous in x and out
+
+  void operands(auto f) const { f(x), f(out); }
 };
 
 struct ReduceKernels {

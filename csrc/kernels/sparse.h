@@ -16,6 +16,8 @@ struct CsrArgs {
   const int64_t* start;
   const int64_t* rows;
   ptrdiff_t m, k;
+
+  void operands(auto f) const { f(values), f(columns), f(start), f(rows); }
 };
 
 // c[i,j] = sum_p a[i,p] b[p,j] (+ bias[j]), then the activation; b and c have unit stride along n.
@@ -27,6 +29,8 @@ struct CsrProductArgs {
   ptrdiff_t n, b_row, c_row;
   ElementwiseLoop activation;  // or null
   double params[kMaxParams];
+
+  void operands(auto f) const { a.operands(f), f(b), f(c), f(bias); }
 };
 
 // c[p,j] = sum_i a[i,p] g[i,j] for the columns p of A; c is k x n, contiguous. They come in blocks,
@@ -42,6 +46,8 @@ struct CsrGradientArgs {
   void* partials;           // for segments after the first: matrices of partial_size elements
   void* lanes;              // n == 1: kCsrLaneBytes for each column of A
   ptrdiff_t partial_size;   // of the columns from first_block on
+
+  void operands(auto f) const { a.operands(f), f(g), f(c), f(bounds), f(partials), f(lanes); }
 };
 
 constexpr ptrdiff_t kCsrLaneBytes = 256;  // virtual lanes of a product with n == 1
@@ -54,6 +60,8 @@ struct CompressArgs {
   int32_t* columns;
   int64_t* start;
   ptrdiff_t k;
+
+  void operands(auto f) const { f(x), f(values), f(columns), f(start); }
 };
 
 struct SparseKernels {

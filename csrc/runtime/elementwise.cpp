@@ -32,6 +32,11 @@ struct ElementwiseArgs {
   ptrdiff_t strides[kMaxOperands][kMaxDims];  // in bytes
   char* data[kMaxOperands];
   double params[kMaxParams];
+
+  void operands(auto f) const {
+    for (int k = 0; k < count - 1; ++k) f(static_cast<const char*>(data[k]));
+    f(data[count - 1]);
+  }
 };
 
 template <class T>

@@ -189,7 +189,7 @@ void* Pool::allocate(size_t bytes) {
     blocks_.emplace_back(p, size);
     bytes_ += size;
   }
-  ++in_use_;
+  used_[static_cast<const char*>(p)] = {size, handed_out_++};
   requested_ += size;
   return p;
 }
@@ -198,12 +198,28 @@ void Pool::release(void* block, size_t bytes) {
   if (!block) return;
   const std::lock_guard hold(mutex_);
   free_.emplace(size_class(bytes).bytes, block);
-  --in_use_;
+  used_.erase(static_cast<const char*>(block));
 }
 
 ptrdiff_t Pool::blocks_in_use() const {
   const std::lock_guard hold(mutex_);
-  return in_use_;
+  return ptrdiff_t(used_.size());
+}
+
+ptrdiff_t Pool::find(const void* address) const {
+  const std::lock_guard hold(mutex_);
+  const auto* at = static_cast<const char*>(address);
+  auto it = used_.upper_bound(at);
+  if (it == used_.begin()) return -1;
+  --it;
+  return at < it->first + it->second.bytes ? it->second.serial : -1;
+}
+
+std::vector<ptrdiff_t> Pool::in_use() const {
+  const std::lock_guard hold(mutex_);
+  std::vector<ptrdiff_t> found;
+  for (const auto& [block, used] : used_) found.push_back(used.serial);
+  return found;
 }
 
 size_t Pool::bytes() const {

@@ -32,14 +32,22 @@ class Pool {
   void release(void* block, size_t bytes);
 
   ptrdiff_t blocks_in_use() const;
-  size_t bytes() const;      // of all blocks
-  size_t requested() const;  // bytes handed out since the pool was made
+  // The serial number, from 0, of what was handed out and holds this address; -1: nothing does.
+  ptrdiff_t find(const void* address) const;
+  std::vector<ptrdiff_t> in_use() const;  // serial numbers
+  size_t bytes() const;                   // of all blocks
+  size_t requested() const;               // bytes handed out since the pool was made
 
  private:
   mutable std::mutex mutex_;
   std::multimap<size_t, void*> free_;
   std::vector<std::pair<void*, size_t>> blocks_;
-  ptrdiff_t in_use_ = 0;
+  struct Used {
+    size_t bytes;
+    ptrdiff_t serial;
+  };
+  std::map<const char*, Used> used_;
+  ptrdiff_t handed_out_ = 0;
   size_t bytes_ = 0, requested_ = 0;
 };
 

@@ -16,6 +16,8 @@ struct MeanArgs {
   ptrdiff_t n;
   double factor;
   double* state;
+
+  void operands(auto f) const { f(values), f(weights), f(state); }
 };
 
 double number_at(const void* p, DType type, ptrdiff_t i) {
@@ -42,6 +44,8 @@ struct MatchArgs {
   const void* b;
   void* out;
   DType out_type;
+
+  void operands(auto f) const { f(a), f(b), f(out); }
 };
 
 template <class A, class B>
@@ -83,6 +87,8 @@ struct RowsArgs {
   int64_t* cursor;
   int64_t* out;
   ptrdiff_t n;
+
+  void operands(auto f) const { f(order), f(cursor), f(out); }
 };
 
 void take_rows(const void* args, ptrdiff_t, ptrdiff_t) {
@@ -94,6 +100,8 @@ void take_rows(const void* args, ptrdiff_t, ptrdiff_t) {
 struct RoomArgs {
   const int64_t* cursor;
   ptrdiff_t n, length;
+
+  void operands(auto f) const { f(cursor); }
 };
 
 void room_left(const void* args) {

@@ -61,6 +61,8 @@ struct RangeArgs {
         high(high) {
     std::strncpy(who, name, sizeof who - 1)[sizeof who - 1] = 0;
   }
+
+  void operands(auto f) const { f(values); }
 };
 
 // Calls f(text of the value, its position) for the first integer out of range.

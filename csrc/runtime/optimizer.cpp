@@ -17,6 +17,8 @@ constexpr ptrdiff_t kNormGrain = 8;            // chunks of kNormChunk elements
 struct BeginArgs {
   Rule rule;
   OptimizerState* state;
+
+  void operands(auto f) const { f(state); }
 };
 
 // Counts the step and computes its coefficients; their order is the rule's, see the kernels.
@@ -76,6 +78,8 @@ struct ScaleArgs {
   const OptimizerState* state;
   double* scales;
   ptrdiff_t ends[kMaxUpdateTensors];  // partials of each tensor and of those before it
+
+  void operands(auto f) const { f(partials), f(state), f(scales); }
 };
 
 double tree_sum(const double* x, ptrdiff_t n) {

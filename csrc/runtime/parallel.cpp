@@ -72,33 +72,36 @@ constexpr auto kSpin = std::chrono::microseconds(50);
 
 // Threads that claim the chunks of one launch at a time.
 //
-// `ticket_` holds (launch number << 32 | next chunk). A claim is a compare-and-swap on it, so a
-// worker that comes late finds another number and goes back to waiting; having claimed, it may
-// read the launch, which cannot end before the claimed chunk is done. The caller claims too and
-// waits only for chunks that somebody is working on, never for a worker that has not started.
+// The chunks are cut into one share for each thread of the team, neighbours together, so that the
+// same thread meets the same part of an array in one launch after the other and finds it in its own
+// caches. Who is done with its share goes on with those of the others.
+//
+// A share holds (launch number, chunks left), and a claim is a compare-and-swap on it. A share with
+// an earlier number is one that nobody has touched in this launch, which cannot end before all its
+// chunks are done: a claim that succeeds has read the launch that it belongs to, and a thread that
+// comes late finds a later number, or nothing left. The caller claims too and waits only for chunks
+// that somebody is working on, never for a worker that has not started.
 class Pool {
  public:
   // False where another launch is under way: the caller then works alone.
-  bool run(ptrdiff_t items, ptrdiff_t grain, uint32_t chunks, RangeFn fn, const void* args,
+  bool run(ptrdiff_t items, ptrdiff_t grain, ptrdiff_t chunks, RangeFn fn, const void* args,
            int team) {
     if (!busy_.try_lock()) return false;
     std::lock_guard<std::mutex> hold(busy_, std::adopt_lock);
     grow(team - 1);
-    const uint64_t number = ticket_.load(std::memory_order_relaxed) >> 32;
-    ticket_.store(number << 32 | kClosed, std::memory_order_seq_cst);  // before what it guards
-    items_ = items;
-    grain_ = grain;
+    const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> kCountBits) + 1;
+    items_.store(items, std::memory_order_relaxed);
+    grain_.store(grain, std::memory_order_relaxed);
     chunks_.store(chunks, std::memory_order_relaxed);
-    fn_ = fn;
-    args_ = args;
-    helpers_.store(team - 1, std::memory_order_relaxed);
+    fn_.store(fn, std::memory_order_relaxed);
+    args_.store(args, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
-    ticket_.store((number + 1) << 32, std::memory_order_seq_cst);
+    ticket_.store(number << kCountBits | uint64_t(team), std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) {
       signal_.fetch_add(1, std::memory_order_release);
       signal_.notify_all();
     }
-    work(number + 1);
+    work(number, team, 0);
     for (int turn = 0; done_.load(std::memory_order_acquire) != chunks; ++turn) {
       pause();
       if (turn > kPatience) std::this_thread::yield();  // the worker may need this very core
@@ -106,18 +109,36 @@ class Pool {
     return true;
   }
 
+  static constexpr int kMostThreads = 1024;
+  static constexpr ptrdiff_t kMostChunks = 0xffff;  // of a launch
+
  private:
-  // Claims and runs chunks of this launch until none is left.
-  void work(uint64_t number) {
-    uint64_t seen = ticket_.load(std::memory_order_acquire);
-    for (;;) {
-      const auto chunk = uint32_t(seen);
-      if (seen >> 32 != number || chunk >= chunks_.load(std::memory_order_relaxed)) return;
-      if (!ticket_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) continue;
-      const ptrdiff_t begin = ptrdiff_t(chunk) * grain_;
-      fn_(args_, begin, std::min(items_, begin + grain_));
-      done_.fetch_add(1, std::memory_order_release);
-      seen = ticket_.load(std::memory_order_acquire);
+  static constexpr int kCountBits = 16;  // of chunks left, or of a team; above them the number
+
+  struct alignas(64) Share {
+    std::atomic<uint64_t> left{0};
+  };
+
+  // Claims and runs chunks of this launch until none is left, those of share `own` first.
+  void work(uint64_t number, int team, int own) {
+    for (int turn = 0; turn < team; ++turn) {
+      const int share = (own + turn) % team;
+      std::atomic<uint64_t>& left = shares_[share].left;
+      for (uint64_t seen = left.load(std::memory_order_acquire);;) {
+        const uint64_t at = seen >> kCountBits;
+        const ptrdiff_t chunks = chunks_.load(std::memory_order_relaxed);
+        const ptrdiff_t end = chunks * (share + 1) / team, all = end - chunks * share / team;
+        const ptrdiff_t n = at == number ? ptrdiff_t(seen & kMostChunks) : at < number ? all : 0;
+        if (n == 0) break;
+        const uint64_t next = number << kCountBits | uint64_t(n - 1);
+        if (!left.compare_exchange_weak(seen, next, std::memory_order_acq_rel)) continue;
+        const ptrdiff_t grain = grain_.load(std::memory_order_relaxed), begin = (end - n) * grain;
+        fn_.load(std::memory_order_relaxed)(
+            args_.load(std::memory_order_relaxed), begin,
+            std::min(items_.load(std::memory_order_relaxed), begin + grain));
+        done_.fetch_add(1, std::memory_order_release);
+        seen = left.load(std::memory_order_acquire);
+      }
     }
   }
 
@@ -132,52 +153,49 @@ class Pool {
   }
 
   void serve(int id) {
-    // one less: the launch that made this worker may be open already
-    uint64_t last = (ticket_.load(std::memory_order_relaxed) >> 32) - 1;
+    uint64_t last = 0;  // no launch: the one that made this worker may be open already
     for (;;) {
-      const uint64_t number = wait_for_launch(last);
-      if (id < helpers_.load(std::memory_order_relaxed)) {
+      last = wait_for_launch(last);
+      const int team = int(last & kMostChunks);
+      if (id + 1 < team) {
         FloatMode mode;
-        work(number);
+        work(last >> kCountBits, team, id + 1);
       }
-      last = number;
     }
   }
 
+  // The ticket of a launch that is not `last`.
   uint64_t wait_for_launch(uint64_t last) {
     const auto start = Clock::now();
     for (int turn = 1;; ++turn) {
-      if (const uint64_t now = ticket_.load(std::memory_order_acquire) >> 32; now != last)
-        return now;
+      if (const uint64_t now = ticket_.load(std::memory_order_acquire); now != last) return now;
       pause();
       if (turn % 64 == 0 && Clock::now() - start > kSpin) break;
     }
     for (;;) {
       const uint32_t signal = signal_.load(std::memory_order_acquire);
       sleepers_.fetch_add(1, std::memory_order_seq_cst);
-      const uint64_t now = ticket_.load(std::memory_order_seq_cst) >> 32;
+      const uint64_t now = ticket_.load(std::memory_order_seq_cst);
       if (now == last) signal_.wait(signal, std::memory_order_acquire);
       sleepers_.fetch_sub(1, std::memory_order_relaxed);
-      if (const uint64_t later = ticket_.load(std::memory_order_acquire) >> 32; later != last)
+      if (const uint64_t later = ticket_.load(std::memory_order_acquire); later != last)
         return later;
     }
   }
 
-  static constexpr uint64_t kClosed = 0xffffffff;  // no chunk has this index
-  static constexpr int kPatience = 512;            // turns of some 40 ns
+  static constexpr int kPatience = 512;  // turns of some 40 ns
 
   std::mutex busy_;
   int workers_ = 0;
-  // The launch under way; written by the caller while nobody works, read after a claim.
-  ptrdiff_t items_ = 0, grain_ = 0;
-  RangeFn fn_ = nullptr;
-  const void* args_ = nullptr;
-  std::atomic<uint32_t> chunks_{0};
-  std::atomic<int> helpers_{0};
-  alignas(64) std::atomic<uint64_t> ticket_{0};
-  alignas(64) std::atomic<uint32_t> done_{0};
+  // The launch under way. A thread that comes late may read another's, and then claims nothing.
+  std::atomic<ptrdiff_t> items_{0}, grain_{0}, chunks_{0};
+  std::atomic<RangeFn> fn_{nullptr};
+  std::atomic<const void*> args_{nullptr};
+  alignas(64) std::atomic<uint64_t> ticket_{0};  // launch number, threads of its team
+  alignas(64) std::atomic<ptrdiff_t> done_{0};
   alignas(64) std::atomic<uint32_t> signal_{0};
   std::atomic<int> sleepers_{0};
+  Share shares_[kMostThreads];
 };
 
 // Never destroyed: workers may still wait on it while the process ends. Made anew in a forked
@@ -235,10 +253,12 @@ void set_flush_denormals(bool flush) { g_flush.store(flush); }
 
 void parallel_for(ptrdiff_t items, ptrdiff_t grain, RangeFn fn, const void* args) {
   FloatMode mode;
-  const ptrdiff_t chunks = (items + grain - 1) / grain;
-  if (chunks > 1 && chunks < ptrdiff_t(0xffffffff)) {
-    const int team = int(std::min<ptrdiff_t>(num_threads(), chunks));
-    if (team > 1 && pool().run(items, grain, uint32_t(chunks), fn, args, team)) return;
+  if (items > grain) {
+    grain = std::max(grain, ceil_div(items, Pool::kMostChunks));
+    const ptrdiff_t chunks = ceil_div(items, grain);
+    const int most = std::min(num_threads(), Pool::kMostThreads);
+    const int team = int(std::min<ptrdiff_t>(most, chunks));
+    if (team > 1 && pool().run(items, grain, chunks, fn, args, team)) return;
   }
   fn(args, 0, items);
 }

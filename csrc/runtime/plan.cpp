@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
+#include <set>
 
 #include "runtime/elementwise.h"
 #include "runtime/parallel.h"
@@ -53,7 +54,20 @@ void Plan::end() {
   set_thread_pool(nullptr);
 }
 
-void Plan::append(const Head& head, const void* args, size_t bytes) {
+void Plan::append(const Head& head, const void* args, size_t bytes, const Operands& operands) {
+  Touched& touched = touched_.emplace_back();
+  touched.stays = !head.fn || !operands.declared();
+  bool writes = false;
+  for (const auto& operand : operands.each()) {
+    writes = writes || operand.written;
+    const ptrdiff_t temporary = pool_->find(operand.at);
+    if (temporary >= 0)
+      (operand.written ? touched.written : touched.read).push_back(temporary);
+    else if (operand.written)
+      touched.stays = true;
+  }
+  if (!operands.declared()) touched.read = pool_->in_use();
+  if (!writes) touched.stays = true;
   constexpr size_t kHead = aligned(sizeof(Head));
   const size_t at = code_.size();
   starts_.push_back(at);
@@ -65,17 +79,19 @@ void Plan::append(const Head& head, const void* args, size_t bytes) {
 }
 
 void Plan::append(RangeFn fn, const void* args, size_t bytes, const char* type, ptrdiff_t items,
-                  ptrdiff_t grain) {
-  append(Head{fn, nullptr, type, items, grain, 0, 0, 0, 0, 0}, args, bytes);
+                  ptrdiff_t grain, const Operands& operands) {
+  append(Head{fn, nullptr, type, items, grain, 0, 0, 0, 0, 0}, args, bytes, operands);
 }
 
-void Plan::append(CheckFn fn, const void* args, size_t bytes, const char* type) {
-  append(Head{nullptr, fn, type, 0, 1, 0, 0, 0, 0, 0}, args, bytes);
+void Plan::append(CheckFn fn, const void* args, size_t bytes, const char* type,
+                  const Operands& operands) {
+  append(Head{nullptr, fn, type, 0, 1, 0, 0, 0, 0, 0}, args, bytes, operands);
 }
 
 void Plan::begin_every(const EveryArgs& every) {
   open_.push_back(code_.size());
-  append(Head{nullptr, nullptr, "", 0, 1, 0, 0, 0, 0, 0}, &every, sizeof every);
+  append(Head{nullptr, nullptr, "", 0, 1, 0, 0, 0, 0, 0}, &every, sizeof every,
+         Operands::of(every));
 }
 
 void Plan::end_every() {
@@ -83,6 +99,45 @@ void Plan::end_every() {
   auto& head = *reinterpret_cast<Head*>(code_.data() + open_.back());
   head.skipped = code_.size() - open_.back() - head.bytes;
   open_.pop_back();
+}
+
+void Plan::drop_dead() {
+  if (!open_.empty()) return;
+  const std::vector<ptrdiff_t> results = pool_->in_use();
+  std::set<ptrdiff_t> wanted(results.begin(), results.end());
+  for (size_t i = starts_.size(); i-- > 0;) {
+    Touched& t = touched_[i];
+    for (ptrdiff_t temporary : t.written) t.stays = t.stays || wanted.count(temporary);
+    if (!t.stays) continue;
+    wanted.insert(t.read.begin(), t.read.end());
+    wanted.insert(t.written.begin(), t.written.end());
+  }
+  std::vector<size_t> starts;
+  std::vector<Touched> touched;
+  std::vector<std::byte> code;
+  struct Open {
+    size_t at, end;  // where its head is now; where what it skips ended
+  };
+  std::vector<Open> open;
+  const auto close = [&](size_t until) {
+    for (; !open.empty() && open.back().end <= until; open.pop_back()) {
+      auto& head = *reinterpret_cast<Head*>(code.data() + open.back().at);
+      head.skipped = code.size() - open.back().at - head.bytes;
+    }
+  };
+  for (size_t i = 0; i < starts_.size(); ++i) {
+    close(starts_[i]);
+    if (!touched_[i].stays) continue;
+    const std::byte* at = code_.data() + starts_[i];
+    const auto& head = *reinterpret_cast<const Head*>(at);
+    if (head.skipped > 0) open.push_back({code.size(), starts_[i] + head.bytes + head.skipped});
+    starts.push_back(code.size());
+    touched.push_back(std::move(touched_[i]));
+    code.insert(code.end(), at, at + head.bytes);
+  }
+  close(code_.size());
+  dropped_ += ptrdiff_t(starts_.size() - starts.size());
+  starts_ = std::move(starts), touched_ = std::move(touched), code_ = std::move(code);
 }
 
 void Plan::merge() {

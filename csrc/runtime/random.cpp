@@ -25,6 +25,8 @@ ptrdiff_t items_of(ptrdiff_t size, int element_bytes) {
 struct TicketArgs {
   uint64_t* state;
   uint64_t* ticket;
+
+  void operands(auto f) const { f(state), f(ticket); }
 };
 
 void take_ticket(const void* args, ptrdiff_t, ptrdiff_t) {
@@ -42,6 +44,8 @@ struct ShuffleArgs {
   const uint64_t* bits;
   int64_t* order;
   ptrdiff_t n;
+
+  void operands(auto f) const { f(bits), f(order); }
 };
 
 // Fisher and Yates, in Durstenfeld's form (1964); one item.
