@@ -29,6 +29,8 @@ struct ZeroSkipArgs {
   ptrdiff_t block;             // columns of an item, whole panels
   ElementwiseLoop activation;  // or null
   double params[kMaxParams];
+
+  void operands(auto f) const { f(a), f(b), f(c), f(bias), f(a_steps), f(b_steps), f(counts); }
 };
 
 struct ZeroSkipKernels {
