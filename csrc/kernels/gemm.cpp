@@ -18,7 +18,7 @@ constexpr int kMaxRows = 12, kMaxVectors = 8;  // of a tile
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 12, 8, 6, 4, 3, 2, 2};
 constexpr int kMainVectors = kVectorBytes == 64 ? 4 : 3;
 constexpr ptrdiff_t kKc = kVectorBytes == 64 ? 2048 : 512;
-constexpr ptrdiff_t kRoom = (kVectorBytes == 64 ? 384 : 192) << 10;
+constexpr ptrdiff_t kRoom = (kVectorBytes == 64 ? 512 : 192) << 10;
 #else
 constexpr int kTileRows[kMaxVectors + 1] = {0, 12, 6, 4, 2, 1, 1, 1, 1};
 constexpr int kMainVectors = 2;
@@ -138,11 +138,12 @@ void pack(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 template <class T>
 using Tile = void (*)(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias);
 
-constexpr int kIntoL2 = 2;  // third argument of __builtin_prefetch
+constexpr int kIntoL2 = 2;        // third argument of __builtin_prefetch
+constexpr ptrdiff_t kAhead = 16;  // rows of B, where a tile packs them
 
 // The strip of MR rows of `g` that starts at a and c, NV vectors wide; all of them exist in c. The
-// next strip of A is fetched meanwhile if so wished.
-template <class T, int MR, int NV>
+// next strip of A is fetched meanwhile if so wished. PACK: what is read of b is stored in g.packed.
+template <class T, int MR, int NV, bool PACK = false>
 void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) {
   constexpr ptrdiff_t V = kLanes<T>;
   const ptrdiff_t run = g.fetch_next ? ptrdiff_t(64 / sizeof(T)) : g.k;  // a cache line of A
@@ -153,15 +154,23 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
     for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = Vec<T>{}; });
   const ptrdiff_t a_row = g.a_row, a_col = g.a_col, b_row = g.b_row;
   const T* b = static_cast<const T*>(g.b);
+  [[maybe_unused]] T* packed = static_cast<T*>(g.packed);
   const auto step = [&](const T* x_at, const T* b_at) {
     Vec<T> row[NV], x;
-    for_each_vector<1, NV>([&](int, int v) { row[v] = load(b_at + v * V); });
+    for_each_vector<1, NV>([&](int, int v) {
+      row[v] = load(b_at + v * V);
+      if constexpr (PACK) {
+        __builtin_prefetch(b_at + kAhead * b_row + v * V);
+        store(packed + v * V, row[v]);
+      }
+    });
+    if constexpr (PACK) packed += NV * V;
     for_each_vector<MR, NV>([&](int i, int v) {
       if (v == 0) x = broadcast(x_at[i * a_row]);
       acc[i][v] = fma(x, row[v], acc[i][v]);
     });
   };
-  if (g.k == 1 && g.b_offsets)  // scattered steps
+  if (!PACK && g.k == 1 && g.b_offsets)  // scattered steps
     for (ptrdiff_t t = 0; t < g.taps; ++t) step(a + g.offsets[t], b + g.b_offsets[t]);
   else
     for (ptrdiff_t t = 0; t < g.taps; ++t) {
@@ -181,11 +190,13 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
 template <class T>
 struct Tiles {
   Tile<T> at[kMaxVectors + 1][kMaxRows + 1] = {};  // [vectors][rows]
+  Tile<T> packing[kMaxRows + 1] = {};              // of the main width
 
   template <int NV = kMaxVectors, int MR = kTileRows[NV]>
   constexpr void fill() {
     if constexpr (MR > 0) {
       at[NV][MR] = tile<T, MR, NV>;
+      if constexpr (NV == kMainVectors) packing[MR] = tile<T, MR, NV, true>;
       fill<NV, MR - 1>();
     } else if constexpr (NV > 1) {
       fill<NV - 1>();
@@ -201,7 +212,8 @@ constexpr Tiles<T> kTiles;
 
 // See GemmPanel.
 template <class T>
-void multiply_panel(const GemmPanel& g) {
+void multiply_panel(const GemmPanel& panel) {
+  GemmPanel g = panel;
   const ptrdiff_t width = padded<T>(g.cols), nv = width / kLanes<T>;
   const ptrdiff_t strips = ceil_div(g.m, kTileRows[nv]);
   const ptrdiff_t low = g.m / strips, higher = g.m % strips;  // `higher` strips of low + 1 rows
@@ -222,7 +234,10 @@ void multiply_panel(const GemmPanel& g) {
   for (ptrdiff_t s = 0; s < strips; ++s) {
     const ptrdiff_t mr = low + (s < higher);
     const auto multiply = kTiles<T>.at[nv][mr];
-    if (!ragged) {
+    if (g.packed) {
+      kTiles<T>.packing[mr](g, a, c, g.c_row, bias);
+      g.b = g.packed, g.b_row = width, g.packed = nullptr;
+    } else if (!ragged) {
       multiply(g, a, c, g.c_row, bias);
     } else {
       if (g.accumulate) copy_block(edge, width, c, g.c_row, g.c_col, mr, g.cols);
@@ -272,30 +287,36 @@ void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdif
       const ptrdiff_t n = min<ptrdiff_t>(step, end - group);
       const T* from = b + (first + p) * g.b_row + group * g.b_col;
       const bool pack = g.pack_panels > 0 || (n % kLanes<T> && p + steps > inside);
-      if (pack) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n, steps);
+      // Whole panels are packed by their first strip, which hides the time that B takes to come;
+      // short ones leave nothing to hide it behind.
+      const bool fuse = pack && steps >= 64 && g.b_col == 1 && g.c_col == 1 &&
+                        n % (kMainVectors * kLanes<T>) == 0;
+      if (pack && !fuse) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n, steps);
       // Some rows at a time, so that C is written in longer runs.
       const ptrdiff_t rows = n > g.panel ? kBlockRows : m;
       for (ptrdiff_t i = 0; i < m; i += rows) {
         for (ptrdiff_t at = group; at < group + n; at += g.panel) {
           const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
-          multiply_panel<T>(
-              {.m = min(rows, m - i),
-               .cols = cols,
-               .k = steps,
-               .taps = 1,
-               .offsets = nullptr,
-               .a = a + i * g.a_row + p * g.a_col,
-               .a_row = g.a_row,
-               .a_col = g.a_col,
-               .b = pack ? packed + (at - group) * steps : from + (at - group) * g.b_col,
-               .b_row = pack ? width : g.b_row,
-               .b_offsets = nullptr,
-               .c = c + i * c_row + at * g.c_col,
-               .c_row = c_row,
-               .c_col = g.c_col,
-               .bias = last_bias ? last_bias + at : nullptr,
-               .accumulate = p > 0 || accumulate,
-               .fetch_next = room && g.a_col == 1});
+          T* to = packed + (at - group) * steps;
+          const bool packs = fuse && i == 0, reads = pack && !packs;
+          multiply_panel<T>({.m = min(rows, m - i),
+                             .cols = cols,
+                             .k = steps,
+                             .taps = 1,
+                             .offsets = nullptr,
+                             .a = a + i * g.a_row + p * g.a_col,
+                             .a_row = g.a_row,
+                             .a_col = g.a_col,
+                             .b = reads ? to : from + (at - group) * g.b_col,
+                             .b_row = reads ? width : g.b_row,
+                             .b_offsets = nullptr,
+                             .c = c + i * c_row + at * g.c_col,
+                             .c_row = c_row,
+                             .c_col = g.c_col,
+                             .bias = last_bias ? last_bias + at : nullptr,
+                             .accumulate = p > 0 || accumulate,
+                             .fetch_next = room && g.a_col == 1,
+                             .packed = packs ? to : nullptr});
         }
       }
     }
@@ -325,6 +346,7 @@ template <class T>
 void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& g = *static_cast<const GemmArgs*>(args);
   const ptrdiff_t panels = ceil_div(g.n, g.panel);
+  T* room = g.panels ? static_cast<T*>(g.panels) + begin / g.grain * g.room : nullptr;
   for (ptrdiff_t t = begin; t < end; ++t) {
     ptrdiff_t rest = t;
     const auto next = [&](ptrdiff_t count) {
@@ -348,7 +370,6 @@ void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
       c += at * g.batch_c[axis];
     }
     const bool whole = g.segments == 1;
-    T* room = g.panels ? static_cast<T*>(g.panels) + t * g.room : nullptr;
     multiply_block(g, room, m, j, stop, first, min<ptrdiff_t>(kGemmSegment, g.k - first), a, b, c,
                    c_row, whole ? static_cast<const T*>(g.bias) : nullptr, s == 0 && g.accumulate);
     if (whole) activate(g, c + j, c_row, m, stop - j);

@@ -35,6 +35,7 @@ struct GemmPanel {
   const void* bias = nullptr;  // or null
   bool accumulate = false;
   bool fetch_next = false;  // into L2: the rows of A of the next tile, whose columns are contiguous
+  void* packed = nullptr;  // where the first strip copies b, a whole panel, for the others; or null
 };
 using GemmPanelFn = void (*)(const GemmPanel&);
 
@@ -57,8 +58,8 @@ struct GemmArgs {
   ptrdiff_t row_blocks, col_blocks, segments;
   ptrdiff_t panel;        // columns of a panel of B, whole vectors
   ptrdiff_t pack_panels;  // > 0: `tiles` packs so many panels of b at a time
-  void* panels;           // where: `room` elements of each item, or null: on the stack
-  ptrdiff_t room;
+  void* panels;           // where: `room` elements of each `grain` items, or null: on the stack
+  ptrdiff_t room, grain;
   ptrdiff_t b_items;  // the items of `pack` that are panels; those after them are rows of A
   ptrdiff_t panel_k;  // rows of the panels that `pack` fills, from row panel_first
   ptrdiff_t panel_first;

@@ -17,7 +17,8 @@ constexpr double kItemWork = 1e6;              // of one item, where there is en
 constexpr ptrdiff_t kNarrow = 16;              // columns
 constexpr ptrdiff_t kMostItems = 64;           // of one product
 constexpr ptrdiff_t kFewRows = 32;             // of an item, at least
-constexpr ptrdiff_t kPackedRows = 288;         // rows that pay for packing B in memory
+constexpr ptrdiff_t kPackedRows = 256;         // rows that pay for packing B in memory
+constexpr ptrdiff_t kGroup = 128;              // columns of the panels side by side, at most
 constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of A copied at a time: in L3
 constexpr ptrdiff_t kPartialBytes = 32 << 20;  // of partial sums of long chains at a time
 
@@ -54,11 +55,10 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
   g.row_blocks = std::clamp(ptrdiff_t(enough) / (g.col_blocks * products), g.row_blocks,
                             std::max(g.row_blocks, g.m / kFewRows));
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
-  const bool serial = all <= kSerialWork;
+  g.grain = all <= kSerialWork ? items : product_grain(work / double(blocks), items);
   std::optional<Scratch<char>> panels;
-  if (g.room > 0) g.panels = panels.emplace(g.room * g.item * items).get();
-  launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items,
-         serial ? items : product_grain(work / double(blocks), items));
+  if (g.room > 0) g.panels = panels.emplace(g.room * g.item * ceil_div(items, g.grain)).get();
+  launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items, g.grain);
 }
 
 // C^T = B^T A^T, where a narrow product would leave the lanes of a tile empty and A^T has
@@ -93,7 +93,7 @@ void packed(Gemm& g) {
   const ptrdiff_t k = std::min(g.k, kGemmSegment), line = ptrdiff_t(kAlignment) / g.item;
   g.panel = blocks.nr;
   g.pack_panels = std::clamp<ptrdiff_t>(blocks.room / (blocks.nr * k), 1,
-                                        std::min<ptrdiff_t>(8, ceil_div(g.n, blocks.nr)));
+                                        std::min(kGroup / blocks.nr, ceil_div(g.n, blocks.nr)));
   g.room = std::min(blocks.room, g.pack_panels * blocks.nr * k);
   // The columns of A^T are read well enough where they are few, or near.
   const bool near = g.a_row == 1 && (g.k <= 128 || g.m * g.k * g.item <= 2 << 20);
