@@ -170,8 +170,8 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
       acc[i][v] = fma(x, row[v], acc[i][v]);
     });
   };
-  if (!PACK && g.k == 1 && g.b_offsets)  // scattered steps
-    for (ptrdiff_t t = 0; t < g.taps; ++t) step(a + g.offsets[t], b + g.b_offsets[t]);
+  if (!PACK && g.steps)
+    for (ptrdiff_t t = 0; t < g.k; ++t) step(a + g.steps[t] * a_col, b + g.steps[t] * b_row);
   else
     for (ptrdiff_t t = 0; t < g.taps; ++t) {
       const T* x_at = g.offsets ? a + g.offsets[t] : a;

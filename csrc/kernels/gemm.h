@@ -35,6 +35,7 @@ struct GemmPanel {
   const void* bias = nullptr;  // or null
   bool accumulate = false;
   bool fetch_next = false;  // into L2: the rows of A of the next tile, whose columns are contiguous
+  const int32_t* steps = nullptr;  // the k values that p takes, for taps = 1; null: all
   void* packed = nullptr;  // where the first strip copies b, a whole panel, for the others; or null
 };
 using GemmPanelFn = void (*)(const GemmPanel&);

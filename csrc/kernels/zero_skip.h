@@ -12,25 +12,24 @@ namespace pydl {
 
 constexpr ptrdiff_t kSkipHeight = 6;  // rows of a strip, at most
 
-// c[i,j] = sum_p a[i,p] b[p,j] (+ bias[j]), then the activation; b and c have unit stride along n,
-// a has it along k, or along m.
+// c[i,j] = sum_p a[i,p] b[p,j] (+ bias[j]), then the activation; c has unit stride along n, a along
+// k or along m.
 struct ZeroSkipArgs {
   const void* a;
-  const void* b;
+  const void* b;  // in panels, k rows each
   void* c;
   const void* bias;  // n values, or null
   ptrdiff_t m, n, k;
-  ptrdiff_t a_row, a_col, b_row, c_row;
+  ptrdiff_t a_row, a_col, c_row;
   ptrdiff_t strips;
-  // Of each strip: where the steps that are left begin in a and in b, k at most, and their number.
-  ptrdiff_t *a_steps, *b_steps, *counts;
+  int32_t *steps, *counts;  // of each strip: the steps that are left, k at most, and their number
   GemmPanelFn multiply;
   ptrdiff_t panel;             // columns of a panel of b
   ptrdiff_t block;             // columns of an item, whole panels
   ElementwiseLoop activation;  // or null
   double params[kMaxParams];
 
-  void operands(auto f) const { f(a), f(b), f(c), f(bias), f(a_steps), f(b_steps), f(counts); }
+  void operands(auto f) const { f(a), f(b), f(c), f(bias), f(steps), f(counts); }
 };
 
 struct ZeroSkipKernels {
