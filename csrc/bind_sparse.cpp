@@ -73,17 +73,25 @@ void bind_sparse(py::module_& m) {
         const Input x = floats("csr_of_dense", object);
         require(x->ndim == 2 && x->shape[1] <= INT32_MAX, "csr_of_dense", "needs a matrix");
         const ptrdiff_t bounds = x->shape[0] + 1;
-        View start_view, values_view, columns_view;
-        py::object start = new_array(DType::kInt64, 1, &bounds, start_view);
+        View start_view, values_view{}, columns_view{};
+        py::object start = new_array(DType::kInt64, 1, &bounds, start_view), values, columns;
+        const auto longer = [](py::object& array, View& view, DType dtype, ptrdiff_t n) {
+          View next;
+          py::object copy = new_array(dtype, 1, &n, next);
+          if (array) std::memcpy(next.data, view.data, size_t(view.size() * item_size(dtype)));
+          array = std::move(copy), view = next;
+        };
         auto* first = reinterpret_cast<int64_t*>(start_view.data);
-        without_gil(double(x->size()), [&] { csr_count(x, first); });
-        const ptrdiff_t count = first[x->shape[0]];
-        py::object values = new_array(x->dtype, 1, &count, values_view);
-        py::object columns = new_array(DType::kInt32, 1, &count, columns_view);
         without_gil(double(x->size()), [&] {
-          csr_compress(x, first, values_view, reinterpret_cast<int32_t*>(columns_view.data));
+          csr_of_dense(x, first, [&](ptrdiff_t n) {
+            const py::gil_scoped_acquire gil;
+            longer(values, values_view, x->dtype, n);
+            longer(columns, columns_view, DType::kInt32, n);
+            return CsrRoom{values_view.data, reinterpret_cast<int32_t*>(columns_view.data)};
+          });
         });
-        return std::tuple(values, columns, start);
+        const py::slice found(0, first[x->shape[0]], 1);
+        return std::tuple(py::object(values[found]), py::object(columns[found]), start);
       },
       py::arg("x"));
 

@@ -206,19 +206,29 @@ void count(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 
 template <class T>
 void compress(const void* args, ptrdiff_t begin, ptrdiff_t end) {
-  constexpr ptrdiff_t kBlock = 64 / sizeof(T);  // most blocks are all zero
   const auto& a = *static_cast<const CompressArgs*>(args);
   for (ptrdiff_t i = begin; i < end; ++i) {
     const T* x = static_cast<const T*>(a.x) + i * a.k;
     T* value = static_cast<T*>(a.values) + a.start[i];
     int32_t* column = a.columns + a.start[i];
-    for (ptrdiff_t block = 0; block < a.k; block += kBlock) {
-      const ptrdiff_t stop = min<ptrdiff_t>(block + kBlock, a.k);
-      bool any = false;
-      for (ptrdiff_t p = block; p < stop; ++p) any |= x[p] != 0;
-      for (ptrdiff_t p = block; any && p < stop; ++p)
-        if (x[p] != 0) *value++ = x[p], *column++ = int32_t(p);
+    const auto keep = [&](ptrdiff_t p) { *value++ = x[p], *column++ = int32_t(p); };
+    ptrdiff_t p = 0;
+    while (p + kLanes<T> <= a.k) {
+      // Vectors with elements are listed first: no branch, as it could not be foreseen.
+      constexpr ptrdiff_t kMost = 512;
+      ptrdiff_t at[kMost], count = 0;
+      uint32_t bits[kMost];
+      const ptrdiff_t stop = min(a.k, p + kMost * kLanes<T>);
+      for (; p + kLanes<T> <= stop; p += kLanes<T>) {
+        at[count] = p;
+        bits[count] = lane_bits(load(x + p) != T(0));
+        count += bits[count] != 0;
+      }
+      for (ptrdiff_t v = 0; v < count; ++v)
+        for (uint32_t left = bits[v]; left; left &= left - 1) keep(at[v] + __builtin_ctz(left));
     }
+    for (; p < a.k; ++p)
+      if (x[p] != 0) keep(p);
   }
 }
 

@@ -12,10 +12,12 @@
 namespace pydl {
 namespace {
 
-constexpr double kBoundWork = 8;               // of one step in the search for bounds
-constexpr ptrdiff_t kBlockBytes = 128 * 1024;  // of the gradient, added to in L2
-constexpr ptrdiff_t kFewBlocks = 16;           // a gradient that is worth sharing has as many
-constexpr ptrdiff_t kScratchBytes = 32 << 20;  // of partial sums, and of bounds, at a time
+constexpr double kBoundWork = 8;                 // of one step in the search for bounds
+constexpr ptrdiff_t kBlockBytes = 128 * 1024;    // of the gradient, added to in L2
+constexpr ptrdiff_t kFewBlocks = 16;             // a gradient that is worth sharing has as many
+constexpr ptrdiff_t kScratchBytes = 32 << 20;    // of partial sums, and of bounds, at a time
+constexpr ptrdiff_t kCompressBytes = 64 * 1024;  // of a dense matrix read by one thread
+constexpr ptrdiff_t kPassBytes = 4 << 20;        // of it counted, then compressed: in L3
 
 }  // namespace
 
@@ -70,27 +72,29 @@ void csr_matmul_gradient(const Csr& a, const View& g, const View& c) {
            product_grain(work / double(args.blocks), args.blocks));
 }
 
-namespace {
-
-constexpr ptrdiff_t kCompressBytes = 256 * 1024;  // read by one thread
-
-void launch_rows(const RangeFn* kernel, const CompressArgs& args, const View& x) {
-  const ptrdiff_t row_bytes = std::max<ptrdiff_t>(1, args.k * item_size(x.dtype));
-  launch(kernel[float_index(x.dtype)], args, x.shape[0],
-         std::max<ptrdiff_t>(1, kCompressBytes / row_bytes));
-}
-
-}  // namespace
-
-void csr_count(const View& x, int64_t* start) {
-  const ptrdiff_t m = x.shape[0];
-  launch_rows(kernels().sparse.count, {x.data, nullptr, nullptr, start, x.shape[1]}, x);
+void csr_of_dense(const View& x, int64_t* start, const std::function<CsrRoom(ptrdiff_t)>& grow) {
+  const ptrdiff_t m = x.shape[0], k = x.shape[1];
+  const ptrdiff_t row_bytes = std::max<ptrdiff_t>(1, k * item_size(x.dtype));
+  const ptrdiff_t pass = std::max<ptrdiff_t>(1, kPassBytes / row_bytes);  // rows
+  const ptrdiff_t grain = std::max<ptrdiff_t>(1, kCompressBytes / row_bytes);
+  const SparseKernels& sparse = kernels().sparse;
+  const int type = float_index(x.dtype);
+  ptrdiff_t room = 0;
+  CsrRoom to = grow(room);
   start[0] = 0;
-  for (ptrdiff_t i = 0; i < m; ++i) start[i + 1] += start[i];
-}
-
-void csr_compress(const View& x, int64_t* start, const View& values, int32_t* columns) {
-  launch_rows(kernels().sparse.compress, {x.data, values.data, columns, start, x.shape[1]}, x);
+  for (ptrdiff_t first = 0; first < m; first += pass) {
+    const ptrdiff_t rows = std::min(pass, m - first);
+    const char* at = static_cast<const char*>(x.data) + first * row_bytes;
+    launch(sparse.count[type], CompressArgs{at, nullptr, nullptr, start + first, k}, rows, grain);
+    for (ptrdiff_t i = first; i < first + rows; ++i) start[i + 1] += start[i];
+    const int64_t found = start[first + rows];
+    if (found > room) {  // as if the rest were like this
+      room = std::max(found, int64_t(1.05 * double(found) * double(m) / double(first + rows)));
+      to = grow(room);
+    }
+    launch(sparse.compress[type], CompressArgs{at, to.values, to.columns, start + first, k}, rows,
+           grain);
+  }
 }
 
 }  // namespace pydl

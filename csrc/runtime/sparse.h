@@ -1,6 +1,8 @@
 // Products with a sparse left operand.
 #pragma once
 
+#include <functional>
+
 #include "kernels/sparse.h"
 #include "runtime/gemm_driver.h"
 
@@ -20,9 +22,14 @@ void csr_matmul(const Csr& a, const View& b, const View& c, const Epilogue& epil
 // c = a^T @ g; g (m, n) has unit stride along n, c (k, n) is contiguous.
 void csr_matmul_gradient(const Csr& a, const View& g, const View& c);
 
-// The elements of x (m x k, contiguous) that are not zero: first where the rows start, m + 1
-// numbers, then, into arrays of start[m] elements, their values and columns.
-void csr_count(const View& x, int64_t* start);
-void csr_compress(const View& x, int64_t* start, const View& values, int32_t* columns);
+// Where the elements of a matrix go: values, and their columns.
+struct CsrRoom {
+  void* values;
+  int32_t* columns;
+};
+
+// The elements of x (m x k, contiguous) that are not zero, and where the m + 1 rows of them start.
+// x is read from memory once: `grow(n)` returns room for n elements, with those already found.
+void csr_of_dense(const View& x, int64_t* start, const std::function<CsrRoom(ptrdiff_t)>& grow);
 
 }  // namespace pydl

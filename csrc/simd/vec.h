@@ -488,6 +488,24 @@ inline bool any(B mask) {
 #endif
 }
 
+// Bit i tells whether lane i of a mask is set.
+template <class B>
+inline uint32_t lane_bits(B mask) {
+  constexpr bool single = sizeof(Element<B>) == 4;
+#if defined(__AVX512F__)
+  return uint32_t(single ? _mm512_movepi32_mask(__m512i(mask))
+                         : _mm512_movepi64_mask(__m512i(mask)));
+#elif defined(__AVX2__)
+  return uint32_t(single ? _mm256_movemask_ps(__m256(mask)) : _mm256_movemask_pd(__m256d(mask)));
+#elif defined(__ARM_NEON)
+  uint32_t bits = 0;
+  for (int i = 0; i < int(sizeof(B) / sizeof(Element<B>)); ++i) bits |= uint32_t(mask[i] & 1) << i;
+  return bits;
+#else
+  return uint32_t(single ? _mm_movemask_ps(__m128(mask)) : _mm_movemask_pd(__m128d(mask)));
+#endif
+}
+
 // y, but wide() in the lanes of `rare`, worked out only if there are any.
 template <class V, class F>
 inline V replace_rare(Bits<V> rare, V y, F wide) {
