@@ -81,6 +81,17 @@ inline Row<T> row_of(const CsrArgs& a, ptrdiff_t i) {
           a.start[r + 1] - a.start[r]};
 }
 
+// Fetches the first KiB of a row's values and columns: a batch takes rows from anywhere.
+template <class T>
+inline void fetch(const Row<T>& row) {
+  const auto lines = [](const void* at, ptrdiff_t bytes) {
+    for (ptrdiff_t line = 0; line < min<ptrdiff_t>(bytes, 1024); line += 64)
+      __builtin_prefetch(static_cast<const char*>(at) + line);
+  };
+  lines(row.column, row.count * ptrdiff_t(sizeof(int32_t)));
+  lines(row.value, row.count * ptrdiff_t(sizeof(T)));
+}
+
 inline ptrdiff_t segments_of(ptrdiff_t steps) {
   return steps > kGemmSegment ? (steps + kGemmSegment - 1) / kGemmSegment : 1;
 }
@@ -175,6 +186,7 @@ void product(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const T* bias = static_cast<const T*>(a.bias);
   for (ptrdiff_t i = begin; i < end; ++i) {
     const Row<T> row = row_of<T>(a.a, i);
+    if (a.a.rows && i + 1 < end) fetch(row_of<T>(a.a, i + 1));
     T* c = static_cast<T*>(a.c) + i * a.c_row;
     if (a.n == 1) {
       *c = multiply_vector(row, a) + (bias ? *bias : T(0));
