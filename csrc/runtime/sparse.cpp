@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kBoundWork = 8;                 // of one step in the search for bounds
 constexpr ptrdiff_t kBlockBytes = 128 * 1024;    // of the gradient, added to in L2
-constexpr ptrdiff_t kFewBlocks = 16;             // a gradient that is worth sharing has as many
+constexpr ptrdiff_t kFewBlocks = 8;              // a gradient that is worth sharing has as many
 constexpr ptrdiff_t kScratchBytes = 32 << 20;    // of partial sums, and of bounds, at a time
 constexpr ptrdiff_t kCompressBytes = 64 * 1024;  // of a dense matrix read by one thread
 constexpr ptrdiff_t kPassBytes = 4 << 20;        // of it counted, then compressed: in L3
