@@ -45,7 +45,7 @@ def test_zeros_are_left_out_with_the_same_bits(
     monkeypatch.setattr(model_data, "leaving_out_zeros", noted)
     found = trained(make, fit, eager)
     assert [type(m) for m in made] == [pydl.SparseTensor] * 2
-    monkeypatch.setattr(model_data, "leaving_out_zeros", lambda x, *_: x)
+    monkeypatch.setattr(model_data, "leaving_out_zeros", lambda x, _: x)
     want = trained(make, fit, eager)
     assert found[:2] == want[:2]
 
@@ -81,7 +81,7 @@ def test_runs_of_zeros_are_left_out_with_the_same_bits(
     monkeypatch.setattr(model_data, "leaving_out_zeros", noted)
     found = trained(make, use, eager)
     assert [type(m) for m in made] == [pydl.sparse.ManyZeros] * 3
-    monkeypatch.setattr(model_data, "leaving_out_zeros", lambda x, *_: x)
+    monkeypatch.setattr(model_data, "leaving_out_zeros", lambda x, _: x)
     want = trained(make, use, eager)
     assert found[:2] == want[:2]
 
@@ -91,13 +91,12 @@ def test_where_runs_of_zeros_are_left_out() -> None:
 
     half = np.zeros((64, 512), np.float32)
     half[:, ::12] = 1
-    assert isinstance(leaving_out_zeros(half, 128, 1), pydl.sparse.ManyZeros)
-    assert leaving_out_zeros(half, 64, 1) is half  # few units
+    assert isinstance(leaving_out_zeros(half, 128), pydl.sparse.ManyZeros)
+    assert leaving_out_zeros(half, 64) is half  # few units
     full = np.ones((64, 512), np.float32)
-    assert leaving_out_zeros(full, 128, 2) is full
+    assert leaving_out_zeros(full, 128) is full
     few = np.zeros((64, 512), np.float32)
-    assert leaving_out_zeros(few, 128, 1) is few  # a sparse copy is not worth one pass
-    assert leaving_out_zeros(few, 128, 2).nnz == 0
+    assert leaving_out_zeros(few, 128).nnz == 0
 
 
 def test_scipy_matrices_and_sparse_tensors() -> None:

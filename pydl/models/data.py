@@ -95,13 +95,12 @@ _RUN = 6
 _SAMPLED_ROWS = 64
 
 
-def leaving_out_zeros(x: Any, units: int, passes: int) -> Any:
+def leaving_out_zeros(x: Any, units: int) -> Any:
     """Return a matrix of floats in a form whose products leave out zeros, where that pays.
 
     Args:
         x: Data; what is no matrix of floats is returned as it is.
         units: Columns of the products.
-        passes: How often the data are read. A sparse copy takes more than one.
     """
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind != "f":
         return x
@@ -109,8 +108,6 @@ def leaving_out_zeros(x: Any, units: int, passes: int) -> Any:
         return x
     sample = x[:: max(1, len(x) // _SAMPLED_ROWS)][:_SAMPLED_ROWS] != 0
     if sample.mean() <= _SPARSE_SHARE:
-        if passes < 2:
-            return x
         found = csr(x)
         return found if found.nnz <= _SPARSE_SHARE * x.size else x
     if units < _RUN_UNITS:

@@ -213,9 +213,9 @@ class Trainer(Steps):
             )
         self._build_for(source)
         self._refuse_lost_losses("fit")
-        self._leave_out_zeros(source, epochs - initial_epoch)
+        self._leave_out_zeros(source)
         if val_source is not None:
-            self._leave_out_zeros(val_source, epochs - initial_epoch)
+            self._leave_out_zeros(val_source)
 
         verbose = _verbosity(verbose)
         bar = ProgbarLogger(verbose, self._logs)
@@ -270,7 +270,7 @@ class Trainer(Steps):
         """Return the units of Dense where the only input goes there and nowhere else, else 0."""
         return 0
 
-    def _leave_out_zeros(self, source: Source, passes: int) -> None:
+    def _leave_out_zeros(self, source: Source) -> None:
         """Let a source hold a matrix of many zeros in a form that leaves them out, if that pays.
 
         Products have the same bits either way, as long as the weights are finite.
@@ -282,7 +282,7 @@ class Trainer(Steps):
             and type(self).test_step is Trainer.test_step
         )
         if plain and isinstance(source, ArraySource) and (units := self._first_units()):
-            source.x = data.leaving_out_zeros(source.x, units, passes)
+            source.x = data.leaving_out_zeros(source.x, units)
 
     def _need_training(self, who: str) -> None:
         """Raise unless the model can be trained: compiled, or with a train_step of its own."""
@@ -347,7 +347,8 @@ class Trainer(Steps):
             self._need_compiled("evaluate")
         self._refuse_lost_losses("evaluate")
         source = sources.make_source("evaluate", x, y, sample_weight, batch_size, steps)
-        self._leave_out_zeros(source, passes=1)
+        if steps is None:  # all data are read
+            self._leave_out_zeros(source)
         bar = self._short_bar(verbose, source, "Evaluation")
         hooks = CallbackList(callbacks, self, {"verbose": verbose, "steps": source.steps})
         try:
@@ -451,7 +452,7 @@ class Trainer(Steps):
             raise RuntimeError("plan: needs arrays, and a model that fit may record")
         self._build_for(source)
         compiled = self._need_compiled("plan")
-        self._leave_out_zeros(source, passes=2)
+        self._leave_out_zeros(source)
         self.optimizer.build(compiled.trained or [])
         rows = source.rows_of(0)
 
