@@ -206,23 +206,12 @@ void product(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 // ---- from dense rows ---------------------------------------------------------------------------
 
 template <class T>
-void count(const void* args, ptrdiff_t begin, ptrdiff_t end) {
-  const auto& a = *static_cast<const CompressArgs*>(args);
-  for (ptrdiff_t i = begin; i < end; ++i) {
-    const T* x = static_cast<const T*>(a.x) + i * a.k;
-    int32_t found = 0;
-    for (ptrdiff_t p = 0; p < a.k; ++p) found += x[p] != 0;
-    a.start[i + 1] = found;
-  }
-}
-
-template <class T>
 void compress(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& a = *static_cast<const CompressArgs*>(args);
   for (ptrdiff_t i = begin; i < end; ++i) {
     const T* x = static_cast<const T*>(a.x) + i * a.k;
-    T* value = static_cast<T*>(a.values) + a.start[i];
-    int32_t* column = a.columns + a.start[i];
+    T* value = static_cast<T*>(a.values) + i * a.k;
+    int32_t *first = a.columns + i * a.k, *column = first;
     const auto keep = [&](ptrdiff_t p) { *value++ = x[p], *column++ = int32_t(p); };
     ptrdiff_t p = 0;
     while (p + kLanes<T> <= a.k) {
@@ -241,6 +230,7 @@ void compress(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     }
     for (; p < a.k; ++p)
       if (x[p] != 0) keep(p);
+    a.counts[i] = int32_t(column - first);
   }
 }
 
@@ -322,7 +312,6 @@ void gradient(const void* args, ptrdiff_t begin, ptrdiff_t end) {
 }  // namespace
 
 extern constinit const SparseKernels sparse_kernels = {
-    .count = {count<float>, count<double>},
     .compress = {compress<float>, compress<double>},
     .product = {product<float>, product<double>},
     .bounds = bounds,

@@ -52,20 +52,18 @@ struct CsrGradientArgs {
 
 constexpr ptrdiff_t kCsrLaneBytes = 256;  // virtual lanes of a product with n == 1
 
-// The elements of x (m x k, contiguous) that are not zero. `count`: start[i + 1] = those of row i;
-// `compress`: values and columns of row i from start[i] on.
+// The elements of the rows of x (m x k, contiguous) that are not zero: values and columns of row i
+// from i * k on, and their number.
 struct CompressArgs {
   const void* x;
   void* values;
-  int32_t* columns;
-  int64_t* start;
+  int32_t *columns, *counts;
   ptrdiff_t k;
 
-  void operands(auto f) const { f(x), f(values), f(columns), f(start); }
+  void operands(auto f) const { f(x), f(values), f(columns), f(counts); }
 };
 
 struct SparseKernels {
-  RangeFn count[kFloatTypes];     // CompressArgs; item: a row
   RangeFn compress[kFloatTypes];  // CompressArgs; item: a row
   RangeFn product[kFloatTypes];   // item: a row
   RangeFn bounds;                 // CsrGradientArgs; item: a row

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "kernels/gemm.h"
 #include "runtime/dispatch.h"
@@ -17,7 +18,7 @@ constexpr ptrdiff_t kBlockBytes = 128 * 1024;    // of the gradient, added to in
 constexpr ptrdiff_t kFewBlocks = 8;              // a gradient that is worth sharing has as many
 constexpr ptrdiff_t kScratchBytes = 32 << 20;    // of partial sums, and of bounds, at a time
 constexpr ptrdiff_t kCompressBytes = 64 * 1024;  // of a dense matrix read by one thread
-constexpr ptrdiff_t kPassBytes = 4 << 20;        // of it counted, then compressed: in L3
+constexpr ptrdiff_t kPassBytes = 2 << 20;        // of it between two copies of what was found
 
 }  // namespace
 
@@ -74,26 +75,32 @@ void csr_matmul_gradient(const Csr& a, const View& g, const View& c) {
 
 void csr_of_dense(const View& x, int64_t* start, const std::function<CsrRoom(ptrdiff_t)>& grow) {
   const ptrdiff_t m = x.shape[0], k = x.shape[1];
-  const ptrdiff_t row_bytes = std::max<ptrdiff_t>(1, k * item_size(x.dtype));
-  const ptrdiff_t pass = std::max<ptrdiff_t>(1, kPassBytes / row_bytes);  // rows
-  const ptrdiff_t grain = std::max<ptrdiff_t>(1, kCompressBytes / row_bytes);
-  const SparseKernels& sparse = kernels().sparse;
+  const ptrdiff_t item = item_size(x.dtype), row_bytes = std::max<ptrdiff_t>(1, k * item);
+  const ptrdiff_t pass = std::max<ptrdiff_t>(1, std::min(m, kPassBytes / row_bytes));  // rows
   const int type = float_index(x.dtype);
+  Scratch<char> values(pass * row_bytes);
+  Scratch<int32_t> columns(pass * k), counts(pass);
   ptrdiff_t room = 0;
   CsrRoom to = grow(room);
   start[0] = 0;
   for (ptrdiff_t first = 0; first < m; first += pass) {
     const ptrdiff_t rows = std::min(pass, m - first);
     const char* at = static_cast<const char*>(x.data) + first * row_bytes;
-    launch(sparse.count[type], CompressArgs{at, nullptr, nullptr, start + first, k}, rows, grain);
-    for (ptrdiff_t i = first; i < first + rows; ++i) start[i + 1] += start[i];
-    const int64_t found = start[first + rows];
+    launch(kernels().sparse.compress[type],
+           CompressArgs{at, values.get(), columns.get(), counts.get(), k}, rows,
+           std::max<ptrdiff_t>(1, kCompressBytes / row_bytes));
+    for (ptrdiff_t i = 0; i < rows; ++i) start[first + i + 1] = start[first + i] + counts.get()[i];
+    const ptrdiff_t found = start[first + rows];
     if (found > room) {  // as if the rest were like this
-      room = std::max(found, int64_t(1.05 * double(found) * double(m) / double(first + rows)));
+      room = std::max(found, ptrdiff_t(1.05 * double(found) * double(m) / double(first + rows)));
       to = grow(room);
     }
-    launch(sparse.compress[type], CompressArgs{at, to.values, to.columns, start + first, k}, rows,
-           grain);
+    for (ptrdiff_t i = 0; i < rows; ++i) {
+      const ptrdiff_t n = counts.get()[i], place = start[first + i];
+      std::memcpy(static_cast<char*>(to.values) + place * item, values.get() + i * row_bytes,
+                  size_t(n * item));
+      std::memcpy(to.columns + place, columns.get() + i * k, size_t(n) * sizeof(int32_t));
+    }
   }
 }
 
