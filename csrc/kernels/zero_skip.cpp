@@ -86,7 +86,7 @@ void product(const void* args, ptrdiff_t begin, ptrdiff_t end) {
       panel.steps = g.steps + s * g.k;
       panel.a = static_cast<const T*>(g.a) + row * g.a_row;
       panel.a_row = g.a_row, panel.a_col = g.a_col;
-      panel.b = static_cast<const T*>(g.b) + j * g.k, panel.b_row = panel.cols;
+      panel.b = static_cast<const T*>(g.b) + j, panel.b_row = g.b_row;
       panel.c = c + j, panel.c_row = g.c_row;
       if (g.bias) panel.bias = static_cast<const T*>(g.bias) + j;
       g.multiply(panel);

@@ -12,15 +12,15 @@ namespace pydl {
 
 constexpr ptrdiff_t kSkipHeight = 6;  // rows of a strip, at most
 
-// c[i,j] = sum_p a[i,p] b[p,j] (+ bias[j]), then the activation; c has unit stride along n, a along
-// k or along m.
+// c[i,j] = sum_p a[i,p] b[p,j] (+ bias[j]), then the activation; b and c have unit stride along n,
+// a has it along k, or along m.
 struct ZeroSkipArgs {
   const void* a;
-  const void* b;  // in panels, k rows each
+  const void* b;
   void* c;
   const void* bias;  // n values, or null
   ptrdiff_t m, n, k;
-  ptrdiff_t a_row, a_col, c_row;
+  ptrdiff_t a_row, a_col, b_row, c_row;
   ptrdiff_t strips;
   int32_t *steps, *counts;  // of each strip: the steps that are left, k at most, and their number
   GemmPanelFn multiply;

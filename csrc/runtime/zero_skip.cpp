@@ -23,9 +23,10 @@ void zero_skip_matmul(const View& x, const View& b, const View& c, const Epilogu
   if (n == 1 || n % gemm.lanes[type] || std::max(x.shape[0], x.shape[1]) > kGemmSegment)
     return matmul(x, b, c, false, epilogue);
   ZeroSkipArgs g{};
-  g.a = x.data, g.c = c.data, g.bias = epilogue.bias;
+  g.a = x.data, g.b = b.data, g.c = c.data, g.bias = epilogue.bias;
   g.m = c.shape[0], g.n = n, g.k = b.shape[0];
-  g.a_row = x.strides[0], g.a_col = x.strides[1], g.c_row = c.strides[0];
+  g.a_row = x.strides[0], g.a_col = x.strides[1];
+  g.b_row = b.strides[0], g.c_row = c.strides[0];
   g.strips = ceil_div(g.m, kSkipHeight);
   g.multiply = gemm.panel[type];
   g.panel = gemm.blocks[type].nr;
@@ -33,16 +34,6 @@ void zero_skip_matmul(const View& x, const View& b, const View& c, const Epilogu
   g.block = std::max<ptrdiff_t>(1, columns / g.panel) * g.panel;
   g.activation = epilogue.activation;
   std::copy_n(epilogue.params, kMaxParams, g.params);
-
-  // In panels, as the rows of b that are left would crowd few sets of the caches.
-  GemmArgs pack{};
-  Scratch<char> panels(b.size() * item_size(b.dtype));
-  pack.b = b.data, pack.b_panels = panels.get();
-  pack.n = n, pack.k = pack.panel_k = g.k, pack.panel = g.panel;
-  pack.b_row = b.strides[0], pack.b_col = 1;
-  pack.b_items = ceil_div(n, kGemmPackPanels * g.panel);
-  launch(gemm.pack[type], pack, pack.b_items, product_grain(double(b.size()), pack.b_items));
-  g.b = panels.get();
 
   Scratch<int32_t> steps(g.strips * (g.k + 1));
   g.steps = steps.get();
