@@ -74,6 +74,12 @@ struct Loops {
     for (ptrdiff_t item = begin; item < end; ++item) {
       const Offsets at = outer_offsets(a, item);
       const T* x = static_cast<const T*>(a.x) + at.x;
+      if constexpr (requires { Scheme::place; }) {
+        if (a.parts == 1) {
+          static_cast<Out*>(a.out)[at.out] = Scheme::place(x, a.n);
+          continue;
+        }
+      }
       const V shift = row_shift(x, a);
       Scheme::write(static_cast<Out*>(a.out) + at.out, 1, 1, whole_row<Scheme>(x, shift, a), shift,
                     a);

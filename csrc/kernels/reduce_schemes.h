@@ -200,6 +200,11 @@ struct Searching {
   static Slot chunk(const T* x, ptrdiff_t n, ptrdiff_t first, V) {
     return {broadcast(fold_chunk<Value>(x, n, V{})[0]), Index{first}};
   }
+  // The place in a row of one part.
+  static ptrdiff_t place(const T* x, ptrdiff_t n) {
+    const V value = broadcast(fold_chunk<Value>(x, n, V{})[0]);
+    return find(x, 0, n, [=](V v) { return match(v, value); });
+  }
   // Only the part that holds the value is searched for its place.
   static Slot settle(Slot slot, const T* x, const ReduceArgs& a) {
     const V value = slot.value;
