@@ -252,6 +252,27 @@ void multiply_panel(const GemmPanel& panel) {
   }
 }
 
+// The columns of multiply_block that are multiplied as a row's; the others start where it returns.
+template <class T>
+ptrdiff_t multiply_one_row(const GemmArgs& g, ptrdiff_t j, ptrdiff_t end, ptrdiff_t first,
+                           ptrdiff_t k, const T* a, const T* b, T* c, const T* bias,
+                           bool accumulate) {
+  constexpr ptrdiff_t V = kLanes<T>, most = 4096;
+  const bool along = g.b_col == 1 && g.n >= kLongRow<T> && k > 0;
+  if (!along && (g.b_row != 1 || bias || k < V)) return j;
+  alignas(64) T row[kGemmSegment], sums[most + V];
+  if (g.a_col != 1) copy_block(row, 0, a, 0, g.a_col, 1, k), a = row;
+  if (!along) {
+    const ptrdiff_t n = (end - j) / V * V;
+    multiply_row_transposed(n, k, a, b + first + j * g.b_col, g.b_col, c + j, accumulate);
+    return j + n;
+  }
+  for (; j < end; j += most)
+    multiply_row(min(most, end - j), k, a, b + first * g.b_row + j, g.b_row, c + j,
+                 bias ? bias + j : bias, accumulate, sums);
+  return end;
+}
+
 constexpr ptrdiff_t kBlockRows = 48;  // of A that meet several panels in turn
 
 // m rows of columns [j, end) of one product, k steps starting with `first`; c and bias are those of
@@ -260,14 +281,8 @@ template <class T>
 void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end,
                     ptrdiff_t first, ptrdiff_t k, const T* a, const T* b, T* c, ptrdiff_t c_row,
                     const T* bias, bool accumulate) {
-  if (m == 1 && g.b_col == 1 && g.n >= kLongRow<T> && k > 0) {
-    return multiply_row(end - j, k, a, g.a_col, b + first * g.b_row + j, g.b_row, c + j,
-                        bias ? bias + j : bias, accumulate);
-  } else if (m == 1 && g.b_row == 1 && !bias && k >= kLanes<T>) {
-    const ptrdiff_t n = (end - j) / kLanes<T> * kLanes<T>;
-    multiply_row_transposed(n, k, a, g.a_col, b + first + j * g.b_col, g.b_col, c + j, accumulate);
-    j += n;
-  }
+  if (m == 1) j = multiply_one_row(g, j, end, first, k, a, b, c, bias, accumulate);
+  if (j == end) return;
   alignas(64) T stack[kGemmStackBytes / sizeof(T)];
   T* packed = room ? room : stack;
   const ptrdiff_t step = g.panel * (g.pack_panels > 0 ? g.pack_panels : 1);
@@ -342,12 +357,31 @@ void activate(const GemmArgs& g, T* c, ptrdiff_t c_row, ptrdiff_t m, ptrdiff_t n
   }
 }
 
+// One row times a B of one vector: the segments [begin, end) side by side, as the FMAs of a single
+// chain would wait for each other.
+template <class T>
+void multiply_segments(const GemmArgs& g, ptrdiff_t begin, ptrdiff_t end) {
+  constexpr int kChains = 4;
+  for (ptrdiff_t s = begin, c_row; s < end; s += kChains) {
+    const ptrdiff_t first = s * kGemmSegment;
+    Vec<T> sums[kChains] = {};
+    if (s == 0 && g.accumulate) sums[0] = load_up_to(static_cast<const T*>(g.c), g.n);
+    add_segments<kChains>(sums, 0, min(g.k, end * kGemmSegment) - first,
+                          static_cast<const T*>(g.a) + first * g.a_col, g.a_col,
+                          static_cast<const T*>(g.b) + first * g.b_row, g.b_row, g.n);
+    for (int i = 0; i < min<ptrdiff_t>(kChains, end - s); ++i)
+      store_up_to(part<T>(g, s + i, 0, &c_row), sums[i], g.n);
+  }
+}
+
 template <class T>
 void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& g = *static_cast<const GemmArgs*>(args);
+  if (g.m == 1 && g.segments > 1 && g.b_col == 1 && g.n <= kLanes<T>)
+    return multiply_segments<T>(g, begin, end);
   const ptrdiff_t panels = ceil_div(g.n, g.panel);
   T* room = g.panels ? static_cast<T*>(g.panels) + begin / g.grain * g.room : nullptr;
-  for (ptrdiff_t t = begin; t < end; ++t) {
+  for (ptrdiff_t t = begin, blocks; t < end; t += blocks) {
     ptrdiff_t rest = t;
     const auto next = [&](ptrdiff_t count) {
       const ptrdiff_t at = count > 1 ? rest % count : 0;
@@ -355,8 +389,9 @@ void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
       return at;
     };
     const ptrdiff_t col = next(g.col_blocks), row = next(g.row_blocks), s = next(g.segments);
+    blocks = min(end - t, g.col_blocks - col);  // neighbours are one wide block
     const ptrdiff_t j = panels * col / g.col_blocks * g.panel;
-    const ptrdiff_t stop = min<ptrdiff_t>(g.n, panels * (col + 1) / g.col_blocks * g.panel);
+    const ptrdiff_t stop = min<ptrdiff_t>(g.n, panels * (col + blocks) / g.col_blocks * g.panel);
     const ptrdiff_t i = g.m * row / g.row_blocks, m = g.m * (row + 1) / g.row_blocks - i;
     const ptrdiff_t first = s * kGemmSegment;
     const T* a = static_cast<const T*>(g.a) + i * g.a_row + first * g.a_col;

@@ -10,7 +10,7 @@ namespace {
 // ---- a row times a matrix ----------------------------------------------------------------------
 
 template <class T>
-constexpr ptrdiff_t kLongRow = 2048 / sizeof(T);  // shorter ones a tile reads as well
+constexpr ptrdiff_t kLongRow = 1024 / sizeof(T);  // shorter ones a tile reads as well
 
 // Elements until the next vector that lies on its own alignment.
 template <class T>
@@ -18,56 +18,61 @@ inline ptrdiff_t to_alignment(const T* p) {
   return ptrdiff_t(-reinterpret_cast<uintptr_t>(p) % sizeof(Vec<T>) / sizeof(T));
 }
 
-// One row times a wide B with contiguous rows, which are read side by side from end to end, as
-// memory likes it, and no vector across cache lines; c stays in L1:
-// c[j] (+)= sum_p a[p] b[p,j] (+ bias[j]) for j < n.
+// One row times a B with contiguous rows, which are read eight side by side from end to end, as
+// memory likes it: c[j] (+)= sum_p a[p] b[p,j] (+ bias[j]) for j < n. No vector crosses cache
+// lines: the sums lie in `sums`, n and V elements in L1, where b's vectors are aligned.
 template <class T>
-void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
-                  ptrdiff_t b_row, T* c, const T* bias, bool accumulate) {
+void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_row, T* c,
+                  const T* bias, bool accumulate, T* sums) {
   constexpr ptrdiff_t V = kLanes<T>;
   const ptrdiff_t head = b_row % V == 0 ? min(n, to_alignment(b)) : 0;
+  if (head) sums += V - head;
   const auto for_columns = [&](auto f) {
     ptrdiff_t j = head;
     if (head) f(ptrdiff_t(0), head);
     for (; j + V <= n; j += V) f(j, V);
     if (j < n) f(j, n - j);
   };
+  for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
+    store_up_to(sums + j, accumulate ? load_up_to(c + j, lanes) : Vec<T>{}, lanes);
+  });
   const auto add_rows = [&]<int ROWS>() {
     for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
-      Vec<T> acc = accumulate ? load_up_to(c + j, lanes) : Vec<T>{};
+      Vec<T> acc = load_up_to(sums + j, lanes);
 #pragma GCC unroll 8
       for (int i = 0; i < ROWS; ++i)
-        acc = fma(broadcast(a[i * a_col]), load_up_to(b + i * b_row + j, lanes), acc);
-      store_up_to(c + j, acc, lanes);
+        acc = fma(broadcast(a[i]), load_up_to(b + i * b_row + j, lanes), acc);
+      store_up_to(sums + j, acc, lanes);
     });
-    a += ROWS * a_col;
+    a += ROWS;
     b += ROWS * b_row;
-    accumulate = true;
   };
   for (; k >= 8; k -= 8) add_rows.template operator()<8>();
   for (; k > 0; --k) add_rows.template operator()<1>();
-  if (bias)
-    for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
-      store_up_to(c + j, load_up_to(c + j, lanes) + load_up_to(bias + j, lanes), lanes);
-    });
+  for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
+    const Vec<T> sum = load_up_to(sums + j, lanes);
+    store_up_to(c + j, bias ? sum + load_up_to(bias + j, lanes) : sum, lanes);
+  });
 }
 
 // The same where B has contiguous columns; k >= V steps, n whole vectors. No bias.
 template <class T>
-void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
-                             ptrdiff_t b_col, T* c, bool accumulate) {
-  constexpr ptrdiff_t V = kLanes<T>, kGroup = 2 * V;  // chains side by side
+void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_col,
+                             T* c, bool accumulate) {
+  constexpr ptrdiff_t V = kLanes<T>;
   using Square = Transposed<Vec<T>, T>;
   const auto add = [&](Vec<T>& acc, const Square& square, int i, ptrdiff_t p) {
-    acc = fma(broadcast(a[(p + i) * a_col]), square.row[i], acc);
+    acc = fma(broadcast(a[p + i]), square.row[i], acc);
   };
   // Squares of whole cache lines, which many columns would drive out of L1 before their second use;
   // of the first and the last square some steps are left out.
   const ptrdiff_t head = b_col % V == 0 && b_col >= kLongRow<T> / 2 ? to_alignment(b) : 0,
                   last = (k - head) / V * V + head;
-  for (ptrdiff_t group = 0; group < n; group += kGroup) {
+  // Vectors of chains side by side; where many columns would meet in few sets of L1, no more.
+  const ptrdiff_t width = V * (b_col * ptrdiff_t(sizeof(T)) % 1024 == 0 ? 2 : 4);
+  for (ptrdiff_t group = 0; group < n; group += width) {
     const auto for_group = [&](ptrdiff_t p, bool start, auto f) {
-      for (ptrdiff_t j = group; j < min(n, group + kGroup); j += V) {
+      for (ptrdiff_t j = group; j < min(n, group + width); j += V) {
         const Square square(b + j * b_col + p, b_col);
         Vec<T> acc = start ? Vec<T>{} : load(c + j);
         f(acc, square);
@@ -88,6 +93,23 @@ void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, ptrdiff_t a_c
         for (int i = int(V - (k - last)); i < V; ++i) add(acc, square, i, k - V);
       });
   }
+}
+
+// sums[i] += a[p] b[p] over p of segment i, of CHAINS segments with k steps in all, from step p of
+// each; a row of b has up to a vector of columns.
+template <int CHAINS, class T>
+void add_segments(Vec<T>* sums, ptrdiff_t p, ptrdiff_t k, const T* a, ptrdiff_t a_col, const T* b,
+                  ptrdiff_t b_row, ptrdiff_t columns) {
+  const ptrdiff_t last = min(kGemmSegment, k - (CHAINS - 1) * kGemmSegment);  // the shortest one's
+  Vec<T> acc[CHAINS];
+  for_each_vector<CHAINS, 1>([&](int i, int) { acc[i] = sums[i]; });
+  for (; p < last; ++p)
+    for_each_vector<CHAINS, 1>([&](int i, int) {
+      const ptrdiff_t at = p + i * kGemmSegment;
+      acc[i] = fma(broadcast(a[at * a_col]), load_up_to(b + at * b_row, columns), acc[i]);
+    });
+  for_each_vector<CHAINS, 1>([&](int i, int) { sums[i] = acc[i]; });
+  if constexpr (CHAINS > 1) add_segments<CHAINS - 1>(sums, p, k, a, a_col, b, b_row, columns);
 }
 
 // ---- a matrix times a column -------------------------------------------------------------------

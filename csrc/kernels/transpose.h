@@ -22,23 +22,28 @@ inline void for_each_vector(F f) {
     for (int v = 0; v < NV; ++v) f(i, v);
 }
 
-// Lane l of a with its bit W set, and lane l - W of b, change places.
+// One of log2 N steps of a transposition, N lanes. W lanes apart in whole 16 bytes: lane l of a
+// with its bit W set, and lane l - W of b, change places. Within 16 bytes, where x86 has
+// instructions for it: a gets the lanes of both their lower halves in turn, b those of the upper
+// halves.
 template <int W, class V, int... I>
 inline void exchange(V& a, V& b, Lanes<I...>) {
-  constexpr int N = sizeof...(I);
-  const V low = shuffle<(I & W ? N + I - W : I)...>(a, b);
-  b = shuffle<(I & W ? N + I : I + W)...>(a, b);
+  constexpr int N = sizeof...(I), Q = 16 * N / int(sizeof(V));
+  const V low = shuffle<(W < Q   ? (I & -Q) + I % Q / 2 + I % 2 * N
+                         : I & W ? N + I - W
+                                 : I)...>(a, b);
+  b = shuffle<(W < Q ? (I & -Q) + Q / 2 + I % Q / 2 + I % 2 * N : I & W ? N + I : I + W)...>(a, b);
   a = low;
 }
 
 // Lane j of r[i] and lane i of r[j] change places.
-template <int W = 1, class V, int N>
+template <class V, int N, int W = N / 2>
 inline void transpose(V (&r)[N]) {
-  if constexpr (W < N) {
+  if constexpr (W > 0) {
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i)
       if (!(i & W)) exchange<W>(r[i], r[i + W], typename LanesUpTo<N>::Type{});
-    transpose<2 * W>(r);
+    transpose<V, N, W / 2>(r);
   }
 }
 
