@@ -44,8 +44,8 @@ inline void copy_run(T* to, const T* from, ptrdiff_t n) {
   }
 }
 
-// to[i * to_row + j] = from[i + j * from_col] for i < done rows, j < done columns: squares of V.
-// The next columns are fetched meanwhile, as the processor follows no strides of pages.
+// to[i * to_row + j] = from[i + j * from_col] for i < done rows, j < done columns: squares of V,
+// along a few columns of `from` at a time, the square below fetched meanwhile.
 template <class V, class T>
 void transpose_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_col, ptrdiff_t rows,
                      ptrdiff_t cols, ptrdiff_t& done_rows, ptrdiff_t& done_cols) {
@@ -57,7 +57,7 @@ void transpose_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_col,
       const Transposed<V, T> square(at, from_col);
 #pragma GCC unroll 16
       for (int q = 0; q < kSide; ++q) {
-        __builtin_prefetch(at + (kSide + q) * from_col);
+        __builtin_prefetch(at + q * from_col + kSide);
         __builtin_memcpy(to + (i + q) * to_row + done_cols, &square.row[q], sizeof(V));
       }
     }
@@ -98,13 +98,14 @@ inline void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_ro
 }
 
 // k rows of n columns of B into rows [first, first + k) of panels of `panel` columns, total x panel
-// each. A few rows of all panels at a time, so that B is read in longer runs.
+// each: of contiguous rows a few of all panels at a time, so that B is read in longer runs; else as
+// many as squares can transpose, so that few columns of B are read side by side.
 template <class T>
 void pack_panels(T* to, ptrdiff_t panel, const T* b, ptrdiff_t b_row, ptrdiff_t b_col, ptrdiff_t k,
                  ptrdiff_t n, ptrdiff_t total, ptrdiff_t first = 0) {
-  constexpr ptrdiff_t kRows = 64 / sizeof(T);  // a cache line, where B is contiguous along k
-  for (ptrdiff_t p = 0; p < k; p += kRows) {
-    const ptrdiff_t rows = min<ptrdiff_t>(kRows, k - p);
+  const ptrdiff_t most = b_col == 1 || k < kLanes<T> ? 16 : k / kLanes<T> * kLanes<T>;
+  for (ptrdiff_t p = 0; p < k; p += most) {
+    const ptrdiff_t rows = min(most, k - p);
     for (ptrdiff_t j = 0; j < n; j += panel) {
       const ptrdiff_t cols = min<ptrdiff_t>(panel, n - j), width = padded<T>(cols);
       T* at = to + j * total + (first + p) * width;
