@@ -31,13 +31,22 @@ struct Gemm : GemmArgs {
   void advance(P*& p, ptrdiff_t elements) const {
     p = const_cast<char*>(static_cast<const char*>(p)) + elements * item;
   }
-  bool worth_packing() const {
+  bool many_rows() const {  // that meet a B worth packing
     return m >= kPackedRows && n >= 48 && batch_axes == 0 && n * k * item > kGemmStackBytes;
+  }
+  // `most` rows of the product, from row i.
+  Gemm rows(ptrdiff_t i, ptrdiff_t most) const {
+    Gemm g = *this;
+    g.m = std::min(most, m - i);
+    g.advance(g.a, i * a_row);
+    g.advance(g.c, i * c_row);
+    if (partials) g.advance(g.partials, i * partial_row);
+    return g;
   }
 };
 
 // Cuts C into blocks, enough to share and none so small that sharing costs, and computes them.
-void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
+void launch_tiles(Gemm& g) {
   ptrdiff_t products = g.segments;
   for (int axis = 0; axis < g.batch_axes; ++axis) products *= g.batch_shape[axis];
   const double work = double(g.m) * double(g.n) * double(g.k) / double(g.segments);
@@ -47,7 +56,7 @@ void launch_tiles(Gemm& g, ptrdiff_t most_rows) {
       std::max(std::min(double(kMostItems), all / item_work), std::min(2.0, all / kSerialWork));
   // One row reads all of B: in runs of 1 KiB from cache, of 8 KiB from memory.
   const ptrdiff_t run = (g.n * g.k * g.item > kPackedBytes ? 8192 : 1024) / g.item;
-  g.row_blocks = ceil_div(g.m, most_rows);
+  g.row_blocks = g.many_rows() ? 1 : ceil_div(g.m, kPackedRows);
   g.col_blocks = std::clamp<ptrdiff_t>(ptrdiff_t(wanted) / (g.row_blocks * products), 1,
                                        ceil_div(g.n, g.m == 1 ? std::max(run, g.panel) : g.panel));
   // Where columns are not enough, rows are cut too; each of these blocks packs B again if need be.
@@ -72,48 +81,36 @@ void transpose(Gemm& g) {
   std::swap(g.batch_a, g.batch_b);
 }
 
-// No allocation: B is read in place, or packed by each block on its stack.
-void straight(Gemm& g) {
-  const ptrdiff_t lanes = g.kernels.lanes[g.type], nr = g.kernels.blocks[g.type].nr;
-  g.panel = std::max(nr, lanes * (g.m == 1 ? 8 : g.m == 2 ? 4 : g.m == 3 ? 3 : 1));
-  // Many rows of A pay for a copy of B where its rows cross cache lines, or crowd few sets of L1.
-  const ptrdiff_t bytes = g.b_row * g.item;
-  if (g.b_col != 1 || (g.m >= 48 && (bytes % 64 != 0 || bytes % 4096 == 0))) {
-    // Few rows leave B's long way from memory in sight: short k, but longer runs along its rows.
-    const ptrdiff_t k = std::clamp<ptrdiff_t>(g.k, 1, g.m >= 48 ? 512 : 128);
-    g.pack_panels = std::clamp<ptrdiff_t>(kGemmStackBytes / (g.panel * g.item * k), 1, 8);
-  }
-  launch_tiles(g, kPackedRows);
+// How B is read: in place, or in panels that each block of columns packs once and that stay in L2
+// while all of A passes by. Packing pays where columns of B are contiguous, or where many rows of A
+// meet rows of B that cross cache lines, crowd few sets of L1, or are many.
+void plan_panels(Gemm& g) {
+  const GemmBlocks& blocks = g.kernels.blocks[g.type];
+  const ptrdiff_t lanes = g.kernels.lanes[g.type], bytes = g.b_row * g.item;
+  g.panel = std::max(blocks.nr, lanes * (g.m == 1 ? 8 : g.m == 2 ? 4 : g.m == 3 ? 3 : 1));
+  if (g.b_col == 1 && !g.many_rows() && (g.m < 48 || (bytes % 64 == 0 && bytes % 4096 != 0)))
+    return;
+  const ptrdiff_t panel = g.panel * std::clamp<ptrdiff_t>(g.k, 1, kGemmSegment);  // elements
+  const ptrdiff_t columns = std::min(kGroup, g.n);
+  g.pack_panels = std::clamp<ptrdiff_t>(blocks.room / panel, 1, ceil_div(columns, g.panel));
+  g.room = std::min(blocks.room, g.pack_panels * panel);
 }
 
-// Many rows of A: each block of columns packs its panels of B once, and they stay in L2 while all
-// of A passes by. A launch before copies A where its rows are not contiguous.
-void packed(Gemm& g) {
-  const GemmBlocks& blocks = g.kernels.blocks[g.type];
-  const ptrdiff_t k = std::min(g.k, kGemmSegment), line = ptrdiff_t(kAlignment) / g.item;
-  g.panel = blocks.nr;
-  g.pack_panels = std::clamp<ptrdiff_t>(blocks.room / (blocks.nr * k), 1,
-                                        std::min(kGroup / blocks.nr, ceil_div(g.n, blocks.nr)));
-  g.room = std::min(blocks.room, g.pack_panels * blocks.nr * k);
-  // The columns of A^T are read well enough where they are few, or near.
-  const bool near = g.a_row == 1 && (g.k <= 128 || g.m * g.k * g.item <= 2 << 20);
-  if (g.a_col == 1 || near) return launch_tiles(g, g.m);
+// Many rows of an A^T that is far and has many rows itself: a launch before copies it.
+void launch_copied(Gemm& g) {
+  const ptrdiff_t line = ptrdiff_t(kAlignment) / g.item;
   const ptrdiff_t a_copy_row = (ceil_div(g.k, line) | 1) * line;  // an odd number of cache lines
   const ptrdiff_t passes = ceil_div(g.m * a_copy_row * g.item, kPackedBytes);
   const ptrdiff_t rows = ceil_div(ceil_div(g.m, passes), kGemmCopyRows) * kGemmCopyRows;
   Scratch<char> copy(rows * a_copy_row * g.item);
   for (ptrdiff_t i = 0; i < g.m; i += rows) {
-    Gemm p = g;
-    p.m = std::min(rows, g.m - i);
-    p.advance(p.a, i * g.a_row);
-    p.advance(p.c, i * g.c_row);
-    if (p.partials) p.advance(p.partials, i * g.partial_row);
+    Gemm p = g.rows(i, rows);
     p.a_copy = copy.get();
     p.a_copy_row = a_copy_row;
     launch(g.kernels.pack[g.type], static_cast<const GemmArgs&>(p), ceil_div(p.m, kGemmCopyRows),
            1);
     p.a = p.a_copy, p.a_row = a_copy_row, p.a_col = 1;
-    launch_tiles(p, p.m);
+    launch_tiles(p);
   }
 }
 
@@ -124,10 +121,12 @@ void run(Gemm& g) {
   if (g.n == 1)
     launch(g.kernels.rows[g.type], static_cast<const GemmArgs&>(g), g.m * g.segments,
            std::max<ptrdiff_t>(8, ptrdiff_t(kSerialWork) / (std::min(g.k, kGemmSegment) + 64)));
-  else if (g.worth_packing())
-    packed(g);
-  else
-    straight(g);
+  else {
+    plan_panels(g);
+    const bool near = g.a_row == 1 && (g.k <= 128 || g.m * g.k * g.item <= 2 << 20);
+    if (g.many_rows() && g.a_col != 1 && !near) return launch_copied(g);
+    launch_tiles(g);
+  }
 }
 
 // One product, or a batch of those that need no memory.
@@ -137,10 +136,7 @@ void multiply(Gemm& g) {
   const ptrdiff_t rows = std::min(g.m, std::max<ptrdiff_t>(kPackedRows, kPartialBytes / row_bytes));
   Scratch<char> partials(rows * row_bytes);
   for (ptrdiff_t i = 0; i < g.m; i += rows) {
-    Gemm p = g;
-    p.m = std::min(rows, g.m - i);
-    p.advance(p.a, i * g.a_row);
-    p.advance(p.c, i * g.c_row);
+    Gemm p = g.rows(i, rows);
     p.partials = partials.get();
     p.partial_row = g.n;
     p.partial_size = rows * g.n;
@@ -188,7 +184,7 @@ void matmul(const View& a, const View& b, const View& c, bool accumulate,
     if (a_step != g.m * g.a_row || c_step != g.m * g.c_row) break;
     g.m *= nest.shape[axis];
   }
-  const bool one_by_one = g.n == 1 || g.segments > 1 || g.worth_packing();
+  const bool one_by_one = g.n == 1 || g.segments > 1 || g.many_rows();
   for (; !one_by_one && axis < nest.ndim && g.batch_axes < kGemmBatchAxes; ++axis) {
     g.batch_shape[g.batch_axes] = nest.shape[axis];
     g.batch_a[g.batch_axes] = nest.strides[0][axis];
