@@ -64,9 +64,10 @@ void transpose_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_col,
   }
 }
 
+// to[i * to_row + j] = from[i * from_row + j * from_col] for i < rows, j < cols.
 template <class T>
-[[gnu::noinline]] void copy_any(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
-                                ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
+[[gnu::noinline]] void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
+                                  ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
   ptrdiff_t done_rows = 0, done_cols = 0;  // by transposition
   if (from_col == 1) {
     for (ptrdiff_t i = 0; i < rows; ++i) copy_run(to + i * to_row, from + i * from_row, cols);
@@ -80,21 +81,6 @@ template <class T>
   for (ptrdiff_t i = 0; i < rows; ++i)
     for (ptrdiff_t j = i < done_rows ? done_cols : 0; j < cols; ++j)
       to[i * to_row + j] = from[i * from_row + j * from_col];
-}
-
-// to[i * to_row + j] = from[i * from_row + j * from_col] for i < rows, j < cols.
-template <class T>
-inline void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
-                       ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
-  if (from_col != 1 || cols != kMainVectors * kLanes<T>)
-    return copy_any(to, to_row, from, from_row, from_col, rows, cols);
-  // A row of a panel; the block below it, which follows, is fetched meanwhile.
-  for (ptrdiff_t i = 0; i < rows; ++i, to += to_row, from += from_row)
-#pragma GCC unroll 4
-    for (int v = 0; v < kMainVectors; ++v) {
-      __builtin_prefetch(from + rows * from_row + v * kLanes<T>);
-      store(to + v * kLanes<T>, load(from + v * kLanes<T>));
-    }
 }
 
 // k rows of n columns of B into rows [first, first + k) of panels of `panel` columns, total x panel
@@ -286,8 +272,7 @@ void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdif
   if (j == end) return;
   alignas(64) T stack[kGemmStackBytes / sizeof(T)];
   T* packed = room ? room : stack;
-  const ptrdiff_t step = g.panel * (g.pack_panels > 0 ? g.pack_panels : 1);
-  const ptrdiff_t most = (room ? g.room : kGemmStackBytes / ptrdiff_t(sizeof(T))) / step;
+  const ptrdiff_t most = (room ? g.room : kGemmStackBytes / ptrdiff_t(sizeof(T))) / g.group;
   const ptrdiff_t kc = ceil_div(k, ceil_div(k + !k, most));
   // Rows of B after which a last vector can be read in place, as it ends before B does.
   const ptrdiff_t over = padded<T>(g.n) - g.n;
@@ -297,12 +282,12 @@ void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdif
   ptrdiff_t p = 0;
   do {
     ptrdiff_t steps = min<ptrdiff_t>(kc, k - p);
-    if (g.pack_panels == 0 && p < inside) steps = min(steps, inside - p);
+    if (!g.packs && p < inside) steps = min(steps, inside - p);
     const T* last_bias = p + steps == k ? bias : nullptr;
-    for (ptrdiff_t group = j; group < end; group += step) {
-      const ptrdiff_t n = min<ptrdiff_t>(step, end - group);
+    for (ptrdiff_t group = j; group < end; group += g.group) {
+      const ptrdiff_t n = min(g.group, end - group);
       const T* from = b + (first + p) * g.b_row + group * g.b_col;
-      const bool pack = g.pack_panels > 0 || (n % kLanes<T> && p + steps > inside);
+      const bool pack = g.packs || (n % kLanes<T> && p + steps > inside);
       // Whole panels are packed by their first strip, which hides the time that B takes to come;
       // short ones leave nothing to hide it behind.
       const bool fuse = pack && steps >= 64 && g.b_col == 1 && g.c_col == 1 &&

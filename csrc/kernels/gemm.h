@@ -57,9 +57,10 @@ struct GemmArgs {
   ptrdiff_t a_row, a_col, b_row, b_col, c_row, c_col;  // strides; c_col is 1, or c_row
   ptrdiff_t a_copy_row, partial_row, partial_size;
   ptrdiff_t row_blocks, col_blocks, segments;
-  ptrdiff_t panel;        // columns of a panel of B, whole vectors
-  ptrdiff_t pack_panels;  // > 0: `tiles` packs so many panels of b at a time
-  void* panels;           // where: `room` elements of each `grain` items, or null: on the stack
+  ptrdiff_t panel;  // columns of a panel of B, whole vectors
+  ptrdiff_t group;  // columns of the panels that rows of A meet in turn, whole panels
+  bool packs;       // `tiles` packs the panels of a group
+  void* panels;     // where: `room` elements of each `grain` items, or null: on the stack
   ptrdiff_t room, grain;
   ptrdiff_t b_items;  // the items of `pack` that are panels; those after them are rows of A
   ptrdiff_t panel_k;  // rows of the panels that `pack` fills, from row panel_first

@@ -60,7 +60,7 @@ void launch_tiles(Gemm& g) {
   g.col_blocks = std::clamp<ptrdiff_t>(ptrdiff_t(wanted) / (g.row_blocks * products), 1,
                                        ceil_div(g.n, g.m == 1 ? std::max(run, g.panel) : g.panel));
   // Where columns are not enough, rows are cut too; each of these blocks packs B again if need be.
-  const double enough = std::min(wanted, g.pack_panels > 0 ? 4.0 : 8.0);
+  const double enough = std::min(wanted, g.packs ? 4.0 : 8.0);
   g.row_blocks = std::clamp(ptrdiff_t(enough) / (g.col_blocks * products), g.row_blocks,
                             std::max(g.row_blocks, g.m / kFewRows));
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
@@ -81,19 +81,22 @@ void transpose(Gemm& g) {
   std::swap(g.batch_a, g.batch_b);
 }
 
-// How B is read: in place, or in panels that each block of columns packs once and that stay in L2
-// while all of A passes by. Packing pays where columns of B are contiguous, or where many rows of A
-// meet rows of B that cross cache lines, crowd few sets of L1, or are many.
+// How B is read: a panel at a time in place, or panels that each block of columns packs once and
+// that stay in L2 while all of A passes by. Packing pays where columns of B are contiguous, or
+// where many rows of A meet rows of B that cross cache lines, crowd few sets of L1, or are many
+// themselves.
 void plan_panels(Gemm& g) {
   const GemmBlocks& blocks = g.kernels.blocks[g.type];
   const ptrdiff_t lanes = g.kernels.lanes[g.type], bytes = g.b_row * g.item;
   g.panel = std::max(blocks.nr, lanes * (g.m == 1 ? 8 : g.m == 2 ? 4 : g.m == 3 ? 3 : 1));
-  if (g.b_col == 1 && !g.many_rows() && (g.m < 48 || (bytes % 64 == 0 && bytes % 4096 != 0)))
-    return;
+  g.packs = g.b_col != 1 || (g.k >= 64 && g.many_rows()) ||
+            (g.m >= 48 && (bytes % 64 != 0 || bytes % 4096 == 0));
+  g.group = g.panel;
+  if (!g.packs) return;
   const ptrdiff_t panel = g.panel * std::clamp<ptrdiff_t>(g.k, 1, kGemmSegment);  // elements
-  const ptrdiff_t columns = std::min(kGroup, g.n);
-  g.pack_panels = std::clamp<ptrdiff_t>(blocks.room / panel, 1, ceil_div(columns, g.panel));
-  g.room = std::min(blocks.room, g.pack_panels * panel);
+  g.group *=
+      std::clamp<ptrdiff_t>(blocks.room / panel, 1, ceil_div(std::min(kGroup, g.n), g.panel));
+  g.room = std::min(blocks.room, panel * (g.group / g.panel));
 }
 
 // Many rows of an A^T that is far and has many rows itself: a launch before copies it.
