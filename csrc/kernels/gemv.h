@@ -114,6 +114,9 @@ void add_segments(Vec<T>* sums, ptrdiff_t p, ptrdiff_t k, const T* a, ptrdiff_t 
 
 // ---- a matrix times a column -------------------------------------------------------------------
 
+template <class T>
+constexpr ptrdiff_t kRowAhead = 2048 / sizeof(T);  // how far ahead a row is fetched
+
 // y[r] = sum_k a[r,k] x[k] for the rows there are of as many as lanes, over virtual lanes: lane l
 // adds the products of k = l, l + LANES, ... as one FMA chain, then halves are added until one is
 // left. x is padded with zeros.
@@ -125,8 +128,10 @@ void dot_rows(ptrdiff_t rows, ptrdiff_t k, const T* a, ptrdiff_t a_row, const T*
     Vec<T> acc[NV] = {};
     ptrdiff_t p = 0;
     for (; p + LANES <= k; p += LANES)
-      for_each_vector<1, NV>(
-          [&](int, int v) { acc[v] = fma(load(a + p + v * V), load(x + p + v * V), acc[v]); });
+      for_each_vector<1, NV>([&](int, int v) {
+        __builtin_prefetch(a + p + v * V + kRowAhead<T>);
+        acc[v] = fma(load(a + p + v * V), load(x + p + v * V), acc[v]);
+      });
     if (p < k)
       for_each_vector<1, NV>([&](int, int v) {
         const ptrdiff_t left = k - p - v * V;

@@ -88,7 +88,9 @@ void transpose(Gemm& g) {
 void plan_panels(Gemm& g) {
   const GemmBlocks& blocks = g.kernels.blocks[g.type];
   const ptrdiff_t lanes = g.kernels.lanes[g.type], bytes = g.b_row * g.item;
-  g.panel = std::max(blocks.nr, lanes * (g.m == 1 ? 8 : g.m == 2 ? 4 : g.m == 3 ? 3 : 1));
+  // Few rows leave registers for a wider tile; few steps are a matter of storing C in long runs.
+  constexpr ptrdiff_t kVectors[] = {1, 8, 4, 3};
+  g.panel = std::max(blocks.nr, lanes * (g.k <= 2 ? 8 : g.m < 4 ? kVectors[g.m] : 1));
   g.packs = g.b_col != 1 || (g.k >= 64 && g.many_rows()) ||
             (g.m >= 48 && (bytes % 64 != 0 || bytes % 4096 == 0));
   g.group = g.panel;
