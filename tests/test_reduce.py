@@ -132,6 +132,19 @@ def test_column_lengths(name, dtype):
             check(name, sample(name, (rows, columns), dtype), (0,))
 
 
+@pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin"])
+@pytest.mark.parametrize(("shape", "dtype"), [((4300, 1040), np.float32), ((2400, 1000), float)])
+def test_long_columns(name, shape, dtype):
+    rng = np.random.default_rng(3)
+    x = rng.integers(-9, 10, shape).astype(dtype)  # ties
+    for value in (1, math.inf, -math.inf, math.nan):
+        x[rng.integers(0, shape[0], 2000), rng.integers(0, shape[1], 2000)] = value
+        aligned = _core.copy(x)
+        assert aligned.ctypes.data % 64 == 0
+        check(name, aligned, (0,))
+        check(name, x, (0,))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_layouts_that_are_copied_first(name):
     x = sample(name, (6, 40, 34))
