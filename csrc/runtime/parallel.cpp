@@ -102,10 +102,7 @@ class Pool {
       signal_.notify_all();
     }
     work(number, team, 0);
-    for (int turn = 0; done_.load(std::memory_order_acquire) != chunks; ++turn) {
-      pause();
-      if (turn > kPatience) std::this_thread::yield();  // the worker may need this very core
-    }
+    wait_until_done(uint32_t(chunks));
     return true;
   }
 
@@ -136,9 +133,31 @@ class Pool {
         fn_.load(std::memory_order_relaxed)(
             args_.load(std::memory_order_relaxed), begin,
             std::min(items_.load(std::memory_order_relaxed), begin + grain));
-        done_.fetch_add(1, std::memory_order_release);
+        const uint32_t done = done_.fetch_add(1, std::memory_order_seq_cst) + 1;
+        if (waited_for_.load(std::memory_order_seq_cst) == done) done_.notify_one();
         seen = left.load(std::memory_order_acquire);
       }
+    }
+  }
+
+  // Spins, then yields, as a worker may need this very core. Where that took long, others want the
+  // cores as well: a yield costs the rest of a time slice, but who sleeps is woken before them.
+  void wait_until_done(uint32_t chunks) {
+    uint32_t done;
+    for (int turn = 0; (done = done_.load(std::memory_order_acquire)) != chunks; ++turn) {
+      pause();
+      if (turn < kPatience) continue;
+      if (crowded_ > 0) {
+        waited_for_.store(chunks, std::memory_order_seq_cst);
+        while ((done = done_.load(std::memory_order_seq_cst)) != chunks)
+          done_.wait(done, std::memory_order_acquire);
+        waited_for_.store(0, std::memory_order_relaxed);
+        --crowded_;
+        return;
+      }
+      const auto start = Clock::now();
+      std::this_thread::yield();
+      if (Clock::now() - start > kSlice) crowded_ = kCrowdedLaunches;
     }
   }
 
@@ -184,15 +203,18 @@ class Pool {
   }
 
   static constexpr int kPatience = 512;  // turns of some 40 ns
+  static constexpr auto kSlice = std::chrono::microseconds(200);
+  static constexpr int kCrowdedLaunches = 1000;
 
   std::mutex busy_;
-  int workers_ = 0;
+  int workers_ = 0, crowded_ = 0;  // launches that are to sleep while they wait
   // The launch under way. A thread that comes late may read another's, and then claims nothing.
   std::atomic<ptrdiff_t> items_{0}, grain_{0}, chunks_{0};
   std::atomic<RangeFn> fn_{nullptr};
   std::atomic<const void*> args_{nullptr};
   alignas(64) std::atomic<uint64_t> ticket_{0};  // launch number, threads of its team
-  alignas(64) std::atomic<ptrdiff_t> done_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};    // chunks
+  std::atomic<uint32_t> waited_for_{0};          // by a caller that sleeps
   alignas(64) std::atomic<uint32_t> signal_{0};
   std::atomic<int> sleepers_{0};
   Share shares_[kMostThreads];
