@@ -369,6 +369,12 @@ def test_gradient_at_the_kinks() -> None:
         x.grad = None
         function(x).sum().backward()
         assert x.grad.item() == 0
+    x = pydl.tensor([np.inf, -np.inf, 6.0], requires_grad=True)
+    pydl.relu(x).sum().backward()
+    assert x.grad.tolist() == [1, 0, 1]
+    x.grad = None
+    pydl.relu6(x).sum().backward()
+    assert x.grad.tolist() == [0, 0, 0]
     a, b = (pydl.tensor([1.0], requires_grad=True) for _ in range(2))
     pydl.maximum(a, b).sum().backward()
     assert (a.grad.item(), b.grad.item()) == (1, 0)

@@ -254,7 +254,9 @@ struct Relu {
   static auto backward(auto g, auto x, auto, auto negative_slope, auto max_value, auto threshold) {
     using V = decltype(x);
     V below = negative_slope == 0 ? V{} : negative_slope * g;
-    return select(x >= max_value, V{}, select(x > threshold, g, below));
+    Bits<V> capped{};  // without a maximum not even inf is
+    if (max_value < __builtin_inf()) capped = x >= max_value;
+    return select(capped, V{}, select(x > threshold, g, below));
   }
 };
 
