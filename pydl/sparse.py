@@ -300,6 +300,13 @@ def _integers(name: str, value: Any) -> np.ndarray:
     return array
 
 
+def _check_start(start: np.ndarray, least: int, most: int) -> None:
+    if start[0] != 0 or not least <= start[-1] <= most or (start[1:] < start[:-1]).any():
+        raise ValueError(
+            f"SparseTensor: indptr must ascend from 0 to the number of elements, {most}"
+        )
+
+
 def _check_csr(columns: np.ndarray, start: np.ndarray, shape: tuple[int, ...]) -> None:
     who, (rows, width) = "SparseTensor", shape
     if width > _MAX_COLUMNS:
@@ -308,10 +315,7 @@ def _check_csr(columns: np.ndarray, start: np.ndarray, shape: tuple[int, ...]) -
         raise ValueError(
             f"{who}: indptr must have {rows + 1} elements for {rows} rows, got shape {start.shape}"
         )
-    if start[0] != 0 or start[-1] != columns.size or (start[1:] < start[:-1]).any():
-        raise ValueError(
-            f"{who}: indptr must ascend from 0 to the number of elements, {columns.size}"
-        )
+    _check_start(start, columns.size, columns.size)
     if columns.size == 0:
         return
 
@@ -354,6 +358,7 @@ def csr(x: Any, dtype: Any = None) -> SparseTensor:
         return x if dtype is None else x.astype(dtype)
     if is_scipy(x):
         x = x.tocsr()
+        _check_start(x.indptr, 0, x.indices.size)  # before SciPy relies on it
         if not x.has_canonical_format:
             x = x.copy()
             x.sum_duplicates()

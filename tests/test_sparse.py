@@ -308,3 +308,10 @@ def test_errors_of_the_kernels() -> None:
             _core.csr_matmul(*arrays(x), None, wrong)
     with pytest.raises(ValueError, match="values, columns and start do not fit together"):
         _core.csr_matmul(x.data, x.indices, x.indptr[:-1], 3, None, b)
+
+
+def test_a_scipy_matrix_with_wrong_indptr_is_refused_before_scipy_reads_it() -> None:
+    broken = sparse.csr_matrix(mostly_zeros(6, 9, 0.4))
+    broken.indptr[2] = 10**6
+    with pytest.raises(ValueError, match="SparseTensor: indptr must ascend from 0 to the number"):
+        csr(broken)
