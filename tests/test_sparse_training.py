@@ -127,3 +127,25 @@ def test_sparse_inputs_that_do_not_fit() -> None:
         model.fit(x, pydl.sparse.csr(x[:, :5]), verbose=0)
     with pytest.raises(ValueError, match="rows"):
         model.fit(matrix[:5], y, verbose=0)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3])
+@pytest.mark.parametrize("functional", [True, False])
+def test_a_weight_of_inf_is_not_left_out(share: float, functional: bool) -> None:
+    x = np.random.default_rng(0).random((64, 300)).astype(np.float32)
+    x[:, int(share * 300) :] = 0
+    dense = [layers.Dense(128, activation="relu"), layers.Dense(3)]
+    if functional:
+        inputs = layers.Input((300,))
+        model = models.Model(inputs, dense[1](dense[0](inputs)))
+    else:
+        model = models.Sequential(dense)
+    model.compile("sgd", "mse")
+    model.build((None, 300))
+    weights = model.get_weights()
+    weights[0][299, 3] = np.inf  # 0 * inf is nan
+    model.set_weights(weights)
+    y = np.zeros((64, 3), np.float32)
+    assert np.isnan(model.predict(x, verbose=0)).any()
+    assert np.isnan(model.evaluate(x, y, verbose=0))
+    assert np.isnan(model.fit(x, y, verbose=0).history["loss"][0])

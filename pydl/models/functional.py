@@ -238,11 +238,12 @@ class Functional(Model):
         finally:
             self._emit_logits = ()
 
-    def _first_units(self) -> int:
+    def _first_dense(self) -> list[Dense]:
         if type(self).call is not Functional.call or len(self.inputs) != 1:
-            return 0
+            return []
         layers = [n.layer for n in self._users(self.inputs[0].key)]
-        return min((n.units if type(n) is Dense else 0 for n in layers), default=0)
+        dense = [layer for layer in layers if type(layer) is Dense]
+        return dense if len(dense) == len(layers) else []
 
     def _users(self, key: Key) -> list[Node]:
         """Return the calls that take a tensor."""

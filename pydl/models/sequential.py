@@ -85,10 +85,10 @@ class Sequential(Model):
             dtype = layer._output_dtype(dtype)
         return dtype
 
-    def _first_units(self) -> int:
+    def _first_dense(self) -> list[Dense]:
         plain = type(self).call is Sequential.call and type(self).__call__ is Sequential.__call__
         first = self._layers[0] if self._layers else None
-        return first.units if plain and type(first) is Dense else 0
+        return [first] if plain and type(first) is Dense else []
 
     def add(self, layer: Any) -> None:
         """Append a layer."""

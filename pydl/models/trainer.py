@@ -16,6 +16,7 @@ from pydl.callbacks import CallbackList, History, ProgbarLogger
 from pydl.callbacks.progress import is_terminal
 from pydl.function import Plan
 from pydl.layers.base import ADD_LOSS_HINT, Layer
+from pydl.layers.core import Dense
 from pydl.metrics.base import results_as_tensors
 from pydl.models import data, sources
 from pydl.models.compiled import as_number
@@ -266,14 +267,15 @@ class Trainer(Steps):
                 random.set_global_state(state)
             self._random_then = None
 
-    def _first_units(self) -> int:
-        """Return the units of Dense where the only input goes there and nowhere else, else 0."""
-        return 0
+    def _first_dense(self) -> list[Dense]:
+        """Return the Dense layers that the only input goes to, [] if it goes elsewhere too."""
+        return []
 
     def _leave_out_zeros(self, source: Source) -> None:
         """Let a source hold a matrix of many zeros in a form that leaves them out, if that pays.
 
-        Products have the same bits either way, as long as the weights are finite.
+        Products have the same bits either way, as long as the weights are finite: a zero left out
+        would have made nan of inf.
         """
         plain = (
             type(self).compute_loss is Steps.compute_loss
@@ -281,8 +283,10 @@ class Trainer(Steps):
             and type(self).train_step is Trainer.train_step
             and type(self).test_step is Trainer.test_step
         )
-        if plain and isinstance(source, ArraySource) and (units := self._first_units()):
-            source.x = data.leaving_out_zeros(source.x, units)
+        if not plain or not isinstance(source, ArraySource) or not (layers := self._first_dense()):
+            return
+        if all(np.isfinite(w.numpy()).all() for d in layers for w in d.weights):
+            source.x = data.leaving_out_zeros(source.x, min(layer.units for layer in layers))
 
     def _need_training(self, who: str) -> None:
         """Raise unless the model can be trained: compiled, or with a train_step of its own."""
