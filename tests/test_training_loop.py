@@ -298,3 +298,14 @@ def test_progress_bar_shows_steps_and_results(capsys):
 def test_bad_verbose():
     with pytest.raises(ValueError, match="verbose must be 0, 1, 2 or 'auto', got 7"):
         linear().fit(*rows(4), verbose=7)
+
+
+@pytest.mark.parametrize("name", ["steps_per_epoch", "validation_steps"])
+def test_no_steps_are_refused(name: str) -> None:
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.zeros((4, 2)), np.zeros(4)
+    with pytest.raises(ValueError, match=f"fit: {name} must be a positive integer, got 0"):
+        model.fit(x, y, verbose=0, validation_data=(x, y), **{name: 0})
+    with pytest.raises(ValueError, match="evaluate: steps must be a positive integer, got -1"):
+        model.evaluate(x, y, verbose=0, steps=-1)

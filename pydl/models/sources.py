@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pydl import _core, random
+from pydl.check import positive_integer
 from pydl.models.data import (
     as_arrays,
     as_floats,
@@ -351,6 +352,8 @@ def make_source(
     class_weight: Mapping[int, float] | None = None,
 ) -> Source:
     """Return the batches of what a method was given."""
+    if steps is not None:
+        steps = positive_integer(who, "steps_per_epoch" if who == "fit" else "steps", steps)
     if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
@@ -390,6 +393,8 @@ def training_source(
 
 def validation_source(validation_data: Any, batch_size: int | None, steps: int | None) -> Source:
     """Return the batches of `validation_data`."""
+    if steps is not None:
+        steps = positive_integer("fit", "validation_steps", steps)
     if is_stream(validation_data):
         return StreamSource("fit", validation_data, steps)
     if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:

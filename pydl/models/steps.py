@@ -386,8 +386,8 @@ class Steps(Layer):
                 continue
             if target is None:
                 raise ValueError(
-                    "fit, evaluate: the loss needs targets and y is missing (in validation_data "
-                    "too); pass y, or override train_step"
+                    "fit, evaluate: the loss needs targets and y is missing; pass y (and "
+                    "validation_data=(x, y) to validate), or override train_step"
                 )
             if output.pending:
                 output.resolve(target.shape, prediction.shape)
