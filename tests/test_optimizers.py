@@ -242,6 +242,13 @@ def test_nan_gradient_stays_visible_when_clipped():
         assert np.isnan(v.numpy()[0])
 
 
+@pytest.mark.parametrize("make", [optimizers.SGD, optimizers.RMSprop, optimizers.Adam])
+def test_weight_of_inf_stays_without_decay(make):
+    w = pydl.Variable(np.full(20, np.inf, np.float32))
+    make().apply_gradients([(pydl.zeros(20), w)])
+    assert (w.numpy() == np.inf).all()
+
+
 def test_centered_rmsprop_of_a_constant_gradient_stays_finite():
     v = pydl.Variable(np.ones(100, "f4"))
     optimizer = optimizers.RMSprop(1e-6, centered=True, rho=0.5)

@@ -129,9 +129,10 @@ template <class T>
 struct UpdateLoop {
   Vec<T> c[kMaxCoefficients];
   Vec<T> decay, clip;
+  bool decays;  // else 0 * inf would make nan of a weight
 
   explicit UpdateLoop(const StepNumbers& n)
-      : decay(broadcast(T(n.decay))), clip(broadcast(T(n.clip))) {
+      : decay(broadcast(T(n.decay))), clip(broadcast(T(n.clip))), decays(n.decay != 0) {
     for (int k = 0; k < kMaxCoefficients; ++k) c[k] = broadcast(T(n.coefficients[k]));
   }
 
@@ -156,7 +157,7 @@ struct UpdateLoop {
     Vec<T> s[kMaxSlots];
     for (int k = 0; k < kSlots; ++k) s[k] = get(t.slots[k]);
     const Vec<T> g = min(max(scale * get(t.gradient), -clip), clip);
-    if (t.decays) w = fma(-decay, w, w);
+    if (decays && t.decays) w = fma(-decay, w, w);
     w = R::step(w, g, s, c);
     put(t.weight, w);
     for (int k = 0; k < kSlots; ++k) put(t.slots[k], s[k]);
