@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import pytest
 
@@ -19,7 +18,7 @@ def test_the_file_of_before_stays(step, tmp_path, monkeypatch):
     model.set_weights([w + 1 for w in model.get_weights()])
 
     def interrupted(*args):
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(os, step, interrupted)
