@@ -301,6 +301,7 @@ def _integers(name: str, value: Any) -> np.ndarray:
 
 
 def _check_start(start: np.ndarray, least: int, most: int) -> None:
+    """Raise ValueError unless `start` ascends from 0 to a number in [least, most]."""
     if start[0] != 0 or not least <= start[-1] <= most or (start[1:] < start[:-1]).any():
         raise ValueError(
             f"SparseTensor: indptr must ascend from 0 to the number of elements, {most}"

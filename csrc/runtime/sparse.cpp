@@ -91,8 +91,9 @@ void csr_of_dense(const View& x, int64_t* start, const std::function<CsrRoom(ptr
            std::max<ptrdiff_t>(1, kCompressBytes / row_bytes));
     for (ptrdiff_t i = 0; i < rows; ++i) start[first + i + 1] = start[first + i] + counts.get()[i];
     const ptrdiff_t found = start[first + rows];
-    if (found > room) {  // as if the rest were like this
-      room = std::max(found, ptrdiff_t(1.05 * double(found) * double(m) / double(first + rows)));
+    if (found > room) {  // as if the rest were like this, but not for the sake of a few full rows
+      const double all = 1.05 * double(found) * double(m) / double(first + rows);
+      room = std::max(found, ptrdiff_t(std::min(all, 16.0 * double(found))));
       to = grow(room);
     }
     for (ptrdiff_t i = 0; i < rows; ++i) {
