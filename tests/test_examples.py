@@ -1,4 +1,5 @@
-"""The examples: each runs, here shortened, reaches a result, and leaves its pictures."""
+"""The examples: each runs, here shortened, reaches a result, leaves its pictures, and trains to the
+same bits eager and recorded."""
 
 from __future__ import annotations
 
@@ -71,6 +72,54 @@ def test_example(name, tmp_path):
         content = (tmp_path / picture).read_bytes()
         assert content.startswith(PNG)
         assert len(content) > 5000
+
+
+# Options that let each take 100 steps or more.
+TRAINED = {
+    "batch_norm": "--epochs 1 --layers 2 --units 32",
+    "boston_housing": "--epochs 2 --final-epochs 2",
+    "custom_loop": "--epochs 3",
+    "digits": "--epochs 3",
+    "dropout": "--epochs 10 --images 1000",
+    "failures": "--epochs 4",
+    "fashion_mnist": "--epochs 1",
+    "imdb": "--epochs 4 --retrain 2 --words 1000",
+    "logistic_regression": "--epochs 12",
+    "mnist": "--epochs 1",
+    "overfitting": "--epochs 2 --words 1000",
+    "relu_vs_sigmoid": "--epochs 1",
+    "reuters": "--epochs 4 --retrain 4 --words 1000",
+    "softmax": "--epochs 1",
+    "weight_init": "--epochs 100",
+    "xor_network": "--epochs 100",
+    "xor_single": "--epochs 100",
+    "xor_tensorboard": "--epochs 30",
+}
+UNRECORDED = {"tensor_basics", "linear_regression"}  # neither models nor functions
+
+
+def test_every_example_that_records_is_compared():
+    assert not NAMES or sorted(TRAINED.keys() | UNRECORDED) == NAMES
+
+
+@pytest.mark.parametrize(
+    "threads",
+    [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3],
+)
+@pytest.mark.parametrize("name", sorted(TRAINED) if NAMES else [])
+def test_eager_and_recorded_agree(name, threads, tmp_path):
+    found = {}
+    for mode, count in (("eager", 1), ("recorded", threads)):
+        options = [*TRAINED[name].split(), "--output", "pictures"]
+        script = Path(__file__).with_name("example_weights.py")
+        printed = run_script(
+            script, mode, str(count), str(EXAMPLES / f"{name}.py"), *options, folder=tmp_path
+        )
+        (found[mode],) = re.findall(r"variables: (\w+ of \d+), steps: (\d+), plans: (\d+)", printed)
+    (weights, steps, plans), (others, other_steps, other_plans) = found.values()
+    assert weights == others
+    assert int(steps) == int(other_steps) >= 100
+    assert int(plans) == 0 < int(other_plans)
 
 
 @pytest.mark.parametrize("folds", [0, 1, 405])
