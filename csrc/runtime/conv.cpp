@@ -376,8 +376,7 @@ void depthwise(const ConvShape& s, bool gradient, const View& x, const View& w, 
       a.channels = s.channels;
       const ptrdiff_t rows = product(a.rows);
       const double work = double(a.pixels) * double(s.channels) * double(product(a.taps) + 1);
-      launch(kernels().conv.depthwise[float_index(y.dtype)], a, rows,
-             product_grain(4 * work, rows));
+      launch(kernels().conv.depthwise[float_index(y.dtype)], a, rows, product_grain(work, rows));
     }
   }
 }
