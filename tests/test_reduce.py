@@ -146,6 +146,22 @@ def test_long_columns(name, shape, dtype):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(300, 9008), (2, 300, 2064), (300, 1031), (1100, 4096)])
+def test_columns_that_begin_anywhere_in_a_line(name, shape):
+    values = sample(name, shape)
+    axes = (values.ndim - 2,)
+    check(name, values, axes)
+    want = getattr(_core, name)(_core.copy(values), axes, False)
+    memory = np.full(values.size + 48, math.nan, np.float32)
+    line = -memory.ctypes.data % 64 // 4
+    for after in (1, 4, 7, 8, 15):
+        x = memory[line + after :][: values.size].reshape(shape)
+        x[...] = values
+        np.testing.assert_array_equal(getattr(_core, name)(x, axes, False), want)
+        memory[...] = math.nan
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_layouts_that_are_copied_first(name):
     x = sample(name, (6, 40, 34))
     for view in (

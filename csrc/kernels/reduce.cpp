@@ -98,10 +98,27 @@ struct Loops {
     }
   }
 
-  // kRows rows, of which x is the first and `row` its number in the block.
+  // Of a vector. Those of an array's columns begin at its aligned addresses, where all rows have
+  // these at the same columns: a load across two lines of the cache costs two.
+  struct Columns {
+    ptrdiff_t first, count;
+  };
+  static Columns columns_of(const ReduceArgs& a, ptrdiff_t vector) {
+    const ptrdiff_t begin = vector * kLanes<T> - a.before;
+    const ptrdiff_t first = begin < 0 ? 0 : begin;
+    return {first, min<ptrdiff_t>(begin + kLanes<T>, a.columns) - first};
+  }
+  static bool is_large(const ReduceArgs& a) {
+    return a.n * a.columns * ptrdiff_t(sizeof(T)) >= kLargeBytes;
+  }
+  static ptrdiff_t vectors_of(const ReduceArgs& a) {
+    return ceil_div(a.before + a.columns, kLanes<T>);
+  }
+
+  // kRows rows, of which x is the first, less `before` elements, and `row` its number in the block.
   template <int kRows>
-  static void take(const T* x, ptrdiff_t stride, ptrdiff_t row, ptrdiff_t columns, const V* shift,
-                   Running* running) {
+  static void take(const T* x, ptrdiff_t stride, ptrdiff_t row, ptrdiff_t before, ptrdiff_t columns,
+                   const V* shift, Running* running) {
     const ptrdiff_t whole = columns / kLanes<T>, left = columns % kLanes<T>;
     const auto take_vector = [&](ptrdiff_t i, auto load_at) {
       V v[kRows];
@@ -112,7 +129,7 @@ struct Loops {
     const auto take_whole = [&](ptrdiff_t i) {
       take_vector(i, [](const T* p) { return load(p); });
     };
-    ptrdiff_t i = 0;
+    ptrdiff_t i = before > 0;
     if (kRows > 1 && columns >= kFetched) {
       // Meanwhile the rows after these are fetched, one after the other, as memory likes it.
       for (int k = 0; k < kRows; ++k) {
@@ -126,7 +143,24 @@ struct Loops {
       }
     }
     for (; i < whole; ++i) take_whole(i);
+    if (before)
+      take_vector(0, [=](const T* p) { return load_partial(p + before, kLanes<T> - before); });
     if (left) take_vector(whole, [=](const T* p) { return load_partial(p, left); });
+  }
+
+  // Takes in n aligned rows of a large array one by one, in the order of memory, if the scheme can;
+  // returns how many.
+  static ptrdiff_t take_rows(const T* x, ptrdiff_t n, ptrdiff_t before, ptrdiff_t columns,
+                             const ReduceArgs& a, Running* running) {
+    if constexpr (requires(Walk<T> walk) { Scheme::take_rows(running, walk); }) {
+      constexpr ptrdiff_t kSize = sizeof(T);
+      if (columns * kSize >= kAlignedBytes && is_large(a) &&
+          (reinterpret_cast<uintptr_t>(x) | a.stride * kSize) % kVectorBytes == 0) {
+        Scheme::take_rows(running, Walk<T>{x, a.stride, n, before, columns});
+        return n;
+      }
+    }
+    return 0;
   }
 
   // As many rows of n as come in whole groups, of a strip of so few vectors that they stay in
@@ -157,60 +191,65 @@ struct Loops {
 
   static void blocks(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const auto& a = *static_cast<const ReduceArgs*>(args);
-    const ptrdiff_t strips = ceil_div(a.columns, a.strip);
-    const ptrdiff_t vectors = ceil_div(a.columns, kLanes<T>);
-    Running running[kStripVectors];
-    V shift[kShifted ? kStripVectors : 1];
+    const ptrdiff_t strips = ceil_div(a.columns, a.strip), vectors = vectors_of(a);
+    Running running[kStripVectors + 1];
+    V shift[kShifted ? kStripVectors + 1 : 1];
     for (ptrdiff_t item = begin; item < end; ++item) {
-      const ptrdiff_t first = item % strips * a.strip, part = item / strips % a.parts;
-      const ptrdiff_t outer = item / strips / a.parts,
-                      columns = min<ptrdiff_t>(a.strip, a.columns - first);
+      const ptrdiff_t strip = item % strips, part = item / strips % a.parts;
+      const ptrdiff_t outer = item / strips / a.parts, first = strip * a.strip;
+      // Counted with the empty lanes before them; the last strip has what these push out.
+      const ptrdiff_t columns = strip + 1 < strips ? a.strip : a.before + a.columns - first;
+      const ptrdiff_t before = strip == 0 ? a.before : 0, first_vector = first / kLanes<T>;
       const ptrdiff_t first_row = part * kBlockRows,
                       n = min<ptrdiff_t>(kBlockRows, a.n - first_row);
       const Offsets at = outer_offsets(a, outer);
-      const auto out_of = [&](ptrdiff_t column) {
-        return at.out + (first + column) * a.column_out_stride;
-      };
-      for (ptrdiff_t k = 0, column = 0; column < columns; ++k, column += kLanes<T>) {
+      const T* x = static_cast<const T*>(a.x) + at.x - a.before + first + first_row * a.stride;
+      const ptrdiff_t count = ceil_div(columns, kLanes<T>);
+      for (ptrdiff_t k = 0; k < count; ++k) {
         running[k] = Scheme::start();
-        if (kShifted)
-          shift[k] = stored_shift(a, out_of(column), min<ptrdiff_t>(kLanes<T>, columns - column));
+        if constexpr (kShifted) {
+          const Columns of = columns_of(a, first_vector + k);
+          shift[k] = stored_shift(a, at.out + of.first * a.column_out_stride, of.count);
+        }
       }
-      const T* x = static_cast<const T*>(a.x) + at.x + first + first_row * a.stride;
-      ptrdiff_t row = take_narrow(x, a.stride, n, columns, shift, running);
+      ptrdiff_t row = take_rows(x, n, before, columns, a, running);
+      if (row == 0) row = take_narrow(x, a.stride, n, columns, shift, running);
       for (; row + kRowsAtOnce <= n; row += kRowsAtOnce)
-        take<kRowsAtOnce>(x + row * a.stride, a.stride, row, columns, shift, running);
-      for (; row < n; ++row) take<1>(x + row * a.stride, a.stride, row, columns, shift, running);
-      Slot* slots =
-          static_cast<Slot*>(a.slots) + (outer * a.parts + part) * vectors + first / kLanes<T>;
-      for (ptrdiff_t k = 0, column = 0; column < columns; ++k, column += kLanes<T>) {
+        take<kRowsAtOnce>(x + row * a.stride, a.stride, row, before, columns, shift, running);
+      for (; row < n; ++row)
+        take<1>(x + row * a.stride, a.stride, row, before, columns, shift, running);
+      Slot* slots = static_cast<Slot*>(a.slots) + (outer * a.parts + part) * vectors + first_vector;
+      for (ptrdiff_t k = 0; k < count; ++k) {
         const Slot slot = Scheme::close(running[k], first_row, n);
+        const Columns of = columns_of(a, first_vector + k);
         if (a.parts > 1)
           slots[k] = slot;
         else
-          Scheme::write(static_cast<Out*>(a.out) + out_of(column), a.column_out_stride,
-                        min<ptrdiff_t>(kLanes<T>, columns - column), slot, shift[kShifted ? k : 0],
-                        a);
+          Scheme::write(static_cast<Out*>(a.out) + at.out + of.first * a.column_out_stride,
+                        a.column_out_stride, of.count, slot, shift[kShifted ? k : 0], a);
       }
     }
   }
 
   static void join(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     const auto& a = *static_cast<const ReduceArgs*>(args);
-    const ptrdiff_t vectors = ceil_div(a.columns, kLanes<T>);
+    const ptrdiff_t vectors = vectors_of(a);
     for (ptrdiff_t item = begin; item < end; ++item) {
-      const ptrdiff_t column = item % vectors * kLanes<T>;
-      const ptrdiff_t lanes = min<ptrdiff_t>(kLanes<T>, a.columns - column);
+      const Columns of = columns_of(a, item % vectors);
       const Offsets at = outer_offsets(a, item / vectors);
-      const ptrdiff_t out = at.out + column * a.column_out_stride;
+      const ptrdiff_t out = at.out + of.first * a.column_out_stride;
       const Slot* from =
           static_cast<const Slot*>(a.slots) + item / vectors * vectors * a.parts + item % vectors;
       Tree<Scheme> tree;
-      for (ptrdiff_t part = 0; part < a.parts; ++part) tree.push(from[part * vectors]);
+      for (ptrdiff_t part = 0; part < a.parts; ++part) {
+        const char* later = reinterpret_cast<const char*>(from + part * vectors + 2);
+        for (size_t byte = 0; byte < sizeof(Slot); byte += 64) __builtin_prefetch(later + byte);
+        tree.push(from[part * vectors]);
+      }
       Slot total = tree.total();
       if (a.columns == 1) total = Scheme::settle(total, static_cast<const T*>(a.x) + at.x, a);
-      Scheme::write(static_cast<Out*>(a.out) + out, a.column_out_stride, lanes, total,
-                    stored_shift(a, out, lanes), a);
+      Scheme::write(static_cast<Out*>(a.out) + out, a.column_out_stride, of.count, total,
+                    stored_shift(a, out, of.count), a);
     }
   }
 };

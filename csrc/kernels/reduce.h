@@ -13,7 +13,8 @@ namespace pydl {
 
 constexpr ptrdiff_t kChunkElements = 4096;  // 16 KiB of float32: half of a 32 KiB L1
 constexpr ptrdiff_t kBlockRows = 256;
-constexpr ptrdiff_t kStripBytes = 16384;  // of the widest strip of columns
+constexpr ptrdiff_t kStripBytes = 16384;   // of the widest strip of columns
+constexpr ptrdiff_t kAlignedBytes = 4096;  // of a strip that is worth aligned loads
 constexpr ptrdiff_t kCumulativeStripBytes = 256;
 
 struct ReduceInfo {
@@ -35,6 +36,7 @@ struct ReduceArgs {
   ptrdiff_t n, stride;                   // the reduced axis; stride is 1 in rows
   ptrdiff_t columns, column_out_stride;  // the contiguous kept axis; 1 and 1 in rows
   ptrdiff_t strip;                       // columns of an item, whole vectors
+  ptrdiff_t before;                      // empty lanes of the first vector: the others are aligned
   ptrdiff_t parts;                       // along n, at least 1
   double params[kMaxParams];
 

@@ -12,7 +12,9 @@ constexpr int kRowVectors = 256 / kVectorBytes;            // side by side in a 
 constexpr int kStripVectors = kStripBytes / kVectorBytes;  // in the widest strip of columns
 constexpr int kRowsAtOnce = 8;                             // of columns: streams of memory
 constexpr ptrdiff_t kFetched = 512;  // columns of a strip whose next rows are fetched ahead
-constexpr int kTreeDepth = 48;       // 2^48 parts
+constexpr ptrdiff_t kAhead = 8192;   // bytes fetched ahead of a walk along rows
+constexpr ptrdiff_t kLargeBytes = ptrdiff_t(1) << 24;  // out of cache
+constexpr int kTreeDepth = 48;                         // 2^48 parts
 
 // All lanes joined in lane 0, by halves.
 template <class Op, int kHalf, class V>
@@ -125,6 +127,33 @@ template <class Op, class T>
   return fold_run<Op, kRowVectors>(x, n, shift);
 }
 
+// n rows of a strip of columns; x is the first, less `before` elements that `columns` counts too.
+template <class T>
+struct Walk {
+  const T* x;
+  ptrdiff_t stride, n, before, columns;
+
+  // f(i, vector i) along a row, while what is 8 KiB on is fetched; their sum, nan where one is.
+  template <class F>
+  Vec<T> along(ptrdiff_t row, F f) const {
+    Vec<T> sum{};
+    const auto take = [&](ptrdiff_t i, Vec<T> v) {
+      sum += v;
+      f(i, v);
+    };
+    const T* p = x + row * stride;
+    const ptrdiff_t whole = columns / kLanes<T>, left = columns % kLanes<T>;
+    ptrdiff_t i = before > 0;
+    if (i) take(0, load_partial(p + before, kLanes<T> - before));
+    for (; i < whole; ++i) {
+      if (i * kVectorBytes % 64 == 0) __builtin_prefetch(p + i * kLanes<T> + kAhead / sizeof(T));
+      take(i, load(p + i * kLanes<T>));
+    }
+    if (left) take(whole, load_partial(p + whole * kLanes<T>, left));
+    return sum;
+  }
+};
+
 // The vector that starts `column` columns into a row.
 template <class T>
 inline Vec<T> load_columns(const T* row, ptrdiff_t column, ptrdiff_t lanes) {
@@ -147,8 +176,8 @@ inline Vec<T> get(const T* p, ptrdiff_t stride, ptrdiff_t lanes) {
 
 // How a kind of op gets its partial results. `Slot` is that of one part: of a vector of columns, or
 // of a row, in lane 0. chunk() makes one of a row; of columns, start(), take() rows in order,
-// close(). combine() joins two neighbours, settle() completes the one of a whole row, write()
-// finishes it.
+// close(); take_rows(), where there is one, many rows one by one. combine() joins two neighbours,
+// settle() completes the one of a whole row, write() finishes it.
 template <class Op, class T>
 struct Folding {
   using V = Vec<T>;
@@ -164,6 +193,16 @@ struct Folding {
   template <int kRows>
   static void take(Running& sum, const V* x, ptrdiff_t, V shift) {
     take_in<Op, 1, kRows>(&sum, x, shift);
+  }
+  static void take_rows(Running* sum, const Walk<T>& walk)
+    requires requires(V v) { Op::better(v, v); }
+  {
+    for (ptrdiff_t row = 0; row < walk.n; ++row) {
+      const V all =
+          walk.along(row, [=](ptrdiff_t i, V v) { sum[i] = Op::better(v, sum[i]) ? v : sum[i]; });
+      if (any(all != all))
+        walk.along(row, [=](ptrdiff_t i, V v) { sum[i] = Op::step(sum[i], v, V{}); });
+    }
   }
   static Slot close(const Running& sum, ptrdiff_t, ptrdiff_t) { return sum; }
   static Slot combine(Slot a, Slot b) { return Op::combine(a, b); }
@@ -244,6 +283,35 @@ struct Searching {
     }
 #pragma GCC unroll 8
     for (int k = 0; k < kRows; ++k) put(k, Value::better(x[k], sum.value));
+  }
+  // Rows as bytes: the state of 4096 columns leaves room in L1.
+  static void take_rows(Running* sum, const Walk<T>& walk)
+    requires kHasMaskedBytes
+  {
+    static_assert(kBlockRows <= 256);
+    typedef uint8_t Bytes __attribute__((vector_size(kLanes<T>)));
+    V values[kStripVectors + 1], *const value = values;
+    uint8_t rows[(kStripVectors + 1) * kLanes<T>] = {}, *const row_of = rows;
+    for (auto& v : values) v = broadcast(T(Value::kIdentity));
+    for (ptrdiff_t row = 0; row < walk.n; ++row) {
+      const V all = walk.along(row, [=](ptrdiff_t i, V v) {
+        const V old = value[i];
+        value[i] = Value::better(v, old) ? v : old;
+        store_bytes_where_unequal(row_of + i * kLanes<T>, value[i], old, uint8_t(row));
+      });
+      if (any(all != all))
+        walk.along(row, [=](ptrdiff_t i, V v) {
+          const Bits<V> first_nan = (v != v) & (value[i] == value[i]);
+          value[i] = first_nan ? v : value[i];
+          store_bytes_where_unequal(row_of + i * kLanes<T>, first_nan ? V{} + T(1) : V{}, V{},
+                                    uint8_t(row));
+        });
+    }
+    for (ptrdiff_t i = 0; i * kLanes<T> < walk.columns; ++i) {
+      Bytes at;
+      __builtin_memcpy(&at, row_of + i * kLanes<T>, sizeof at);
+      sum[i] = {value[i], __builtin_convertvector(at, Bits<V>)};
+    }
   }
   static Slot close(const Running& sum, ptrdiff_t first, ptrdiff_t) {
     return {sum.value, first + __builtin_convertvector(sum.row, Index)};

@@ -59,7 +59,7 @@ struct Var : Sum {
   static constexpr ReduceInfo info{.name = "var", .params = {{"correction", 0}}};
   template <class V>
   static V step(V acc, V x, V mean) {
-    V d = x - mean;
+    V d = mean - x;  // x is read from memory here
     return fma(d, d, acc);
   }
   template <class V>

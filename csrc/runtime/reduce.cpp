@@ -139,6 +139,14 @@ void set_outer(Args& args, const Axes& axes, int count) {
   }
 }
 
+// Elements from an aligned address to x, if they are as many for every row; else 0.
+ptrdiff_t lanes_before(const ReduceArgs& args, ptrdiff_t item, ptrdiff_t vector_bytes) {
+  ptrdiff_t strides = args.stride;
+  for (int i = 0; i < args.outer_ndim; ++i) strides |= args.outer_stride[i];
+  if (strides * item % vector_bytes != 0) return 0;
+  return ptrdiff_t(reinterpret_cast<uintptr_t>(args.x) % size_t(vector_bytes)) / item;
+}
+
 void run(const ReduceEntry& op, DType dtype, const Problem& problem, void* out,
          const double* params) {
   const ReduceLoops& loops = op.loops[float_index(dtype)];
@@ -167,6 +175,8 @@ void run(const ReduceEntry& op, DType dtype, const Problem& problem, void* out,
   while (args.strip > kNarrowestBytes / item &&
          outer * args.parts * ceil_div(args.columns, args.strip) < kFewItems)
     args.strip /= 2;
+  if (std::min(args.strip, args.columns) * item >= kAlignedBytes)
+    args.before = lanes_before(args, item, kernels().vector_bytes);
   const ptrdiff_t items = outer * args.parts * ceil_div(args.columns, args.strip);
   const ptrdiff_t work = std::min(args.n, part) * std::min(args.columns, args.strip);
   if (args.parts == 1 && op.shift < 0)
@@ -178,7 +188,7 @@ void run(const ReduceEntry& op, DType dtype, const Problem& problem, void* out,
     args.shift = shift.get();
   }
   const ptrdiff_t lanes = rows ? 1 : kernels().vector_bytes / item;
-  const ptrdiff_t joins = outer * ceil_div(args.columns, lanes);
+  const ptrdiff_t joins = outer * ceil_div(args.before + args.columns, lanes);
   Scratch<char> slots(args.parts > 1 ? joins * args.parts * loops.slot_bytes : 0);
   args.slots = slots.get();
   launch(rows ? loops.chunks : loops.blocks, args, items, grain_of(grain, work));
