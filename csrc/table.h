@@ -101,6 +101,8 @@ struct KernelTable {
   const ConvKernels& conv;
   const PoolKernels& pool;
   const ZeroSkipKernels& zero_skip;
+  void (*fma_peak)(ptrdiff_t iterations, double* sink);  // float32 FMAs in registers only
+  double fma_peak_flops;                                 // floating-point operations an iteration
 };
 
 }  // namespace pydl

@@ -5,7 +5,6 @@
 #include "kernels/gemm.h"
 
 #include "kernels/gemv.h"
-#include "kernels/peak.h"
 
 namespace pydl::PYDL_ISA {
 namespace {
@@ -468,8 +467,6 @@ extern constinit const GemmKernels gemm_kernels = {
     .rows = {rows<float>, rows<double>},
     .pack = {pack<float>, pack<double>},
     .combine = {combine<float>, combine<double>},
-    .fma_peak = fma_peak,
-    .fma_peak_flops = 2.0 * kPeakChains * kLanes<float>,
 };
 
 }  // namespace pydl::PYDL_ISA

@@ -85,8 +85,6 @@ struct GemmKernels {
   RangeFn rows[kFloatTypes];     // n == 1, no batch; item (segment, row)
   RangeFn pack[kFloatTypes];     // b to b_panels, a to a_copy
   RangeFn combine[kFloatTypes];  // c += partials, then bias and activation; item: a row
-  void (*fma_peak)(ptrdiff_t iterations, double* sink);  // float32 FMAs in registers only
-  double fma_peak_flops;                                 // floating-point operations an iteration
 };
 
 }  // namespace pydl

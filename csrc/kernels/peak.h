@@ -7,6 +7,7 @@ namespace pydl::PYDL_ISA {
 namespace {
 
 constexpr int kPeakChains = 12;  // enough for two FMAs a cycle of latency up to 6
+constexpr double kFmaPeakFlops = 2.0 * kPeakChains * kLanes<float>;
 
 void fma_peak(ptrdiff_t iterations, double* sink) {
   Vec<float> acc[kPeakChains], sum = {};

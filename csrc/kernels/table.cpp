@@ -7,6 +7,7 @@
 #include "kernels/gemm.h"
 #include "kernels/nn.h"
 #include "kernels/optimizer.h"
+#include "kernels/peak.h"
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
@@ -34,6 +35,6 @@ extern const ZeroSkipKernels zero_skip_kernels;
 extern constinit const KernelTable kernels = {
     PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,    gemm_kernels,
     nn_kernels,          gather_kernels, random_kernels,      optimizer_kernels, sparse_kernels,
-    conv_kernels,        pool_kernels,   zero_skip_kernels};
+    conv_kernels,        pool_kernels,   zero_skip_kernels,   fma_peak,          kFmaPeakFlops};
 
 }  // namespace pydl::PYDL_ISA

@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/gemm.h"
 #include "runtime/dispatch.h"
 #include "runtime/memory.h"
 #include "runtime/parallel.h"
@@ -137,11 +136,11 @@ double best_of_threads(RangeFn fn, CopyArgs args, double work, double seconds) {
 }  // namespace
 
 double fma_peak(double seconds) {
-  const GemmKernels& gemm = kernels().gemm;
+  const KernelTable& k = kernels();
   constexpr ptrdiff_t kIterations = 20000;  // some tens of microseconds
   double sink = 0;
-  return best_rate(gemm.fma_peak_flops * kIterations, seconds,
-                   [&] { gemm.fma_peak(kIterations, &sink); });
+  return best_rate(k.fma_peak_flops * kIterations, seconds,
+                   [&] { k.fma_peak(kIterations, &sink); });
 }
 
 double copy_bandwidth(ptrdiff_t bytes, double seconds) {
