@@ -77,7 +77,7 @@ py::object multiply(const View& a, const View& b, py::handle bias, int activatio
   if (y.size() == 0) return result;
   MaybeReleaseGil gil(double(y.size()) * double(a.shape[a.ndim - 1]));
   if (shape.ndim == 2) {
-    matmul(a, b, y, false, epilogue);
+    matmul(a, b, y, epilogue);
     return result;
   }
   // the operands with the batch axes of the result
@@ -91,7 +91,7 @@ py::object multiply(const View& a, const View& b, py::handle bias, int activatio
     }
     return full;
   };
-  matmul(with_batch(a), with_batch(b), y, false, epilogue);
+  matmul(with_batch(a), with_batch(b), y, epilogue);
   return result;
 }
 

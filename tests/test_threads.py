@@ -75,6 +75,11 @@ def among_nan(x: np.ndarray) -> np.ndarray:
     return wide[1:-1, 1:-2]
 
 
+def upside_down(x: np.ndarray) -> np.ndarray:
+    """The same rows, the last one first in memory."""
+    return x[::-1].copy()[::-1]
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
     "shape",
@@ -82,6 +87,8 @@ def among_nan(x: np.ndarray) -> np.ndarray:
         (1, 64, 70),  # one row
         (1, 512, 33),
         (1, 300, 1200),
+        (1, 100, 150),
+        (2, 100, 150),
         (1, 9000, 10),
         (1, 17000, 3),
         (5, 70, 3),
@@ -103,10 +110,12 @@ def test_matmul_paths(shape: tuple[int, int, int], dtype: object) -> None:
     m, k, n = shape
     a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
     want = _core.matmul(a, b).tobytes()
+    nan = np.full_like(a, np.nan)
     for threads in (1, 2, 3, 4):
         pydl.config.set_num_threads(threads)
         for left in (a, transposed(a), among_nan(a), among_nan(a.T).T):
             for right in (b, transposed(b), among_nan(b), among_nan(b.T).T):
+                _core.matmul(nan, b)  # leaves its memory to the next result
                 assert _core.matmul(left, right).tobytes() == want
 
 

@@ -3,16 +3,10 @@
 // An element of y is one chain over the taps and channels in order, like an element of a matmul.
 #include "kernels/conv.h"
 
-#include "simd/vec.h"
+#include "kernels/transpose.h"
 
 namespace pydl::PYDL_ISA {
 namespace {
-
-// Columns that a panel of `cols` columns has in memory.
-template <class T>
-inline ptrdiff_t padded(ptrdiff_t cols) {
-  return ceil_div(cols, kLanes<T>) * kLanes<T>;
-}
 
 inline ptrdiff_t product(const ptrdiff_t* n) { return n[0] * n[1] * n[2]; }
 

@@ -43,79 +43,64 @@ inline void copy_run(T* to, const T* from, ptrdiff_t n) {
   }
 }
 
-// to[i * to_row + j] = from[i + j * from_col] for i < done rows, j < done columns: squares of V,
-// along a few columns of `from` at a time, the square below fetched meanwhile.
-template <class V, class T>
-void transpose_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_col, ptrdiff_t rows,
-                     ptrdiff_t cols, ptrdiff_t& done_rows, ptrdiff_t& done_cols) {
+// to[i * to_row + j] = from[i * from_row + j * from_col] for i < rows, j < cols. Contiguous columns
+// of `from` are copied in squares of V, along a few of them at a time, the square below fetched
+// meanwhile; what is left in smaller squares.
+template <class T, class V = Vec<T>>
+[[gnu::noinline]] void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
+                                  ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
+  if (from_col == 1) {
+    for (ptrdiff_t i = 0; i < rows; ++i) copy_run(to + i * to_row, from + i * from_row, cols);
+    return;
+  }
   constexpr ptrdiff_t kSide = sizeof(V) / sizeof(T);
-  done_rows = rows / kSide * kSide;
-  for (; done_cols + kSide <= cols; done_cols += kSide) {
-    for (ptrdiff_t i = 0; i < done_rows; i += kSide) {
-      const T* at = from + i + done_cols * from_col;
+  typedef T Quad __attribute__((vector_size(16)));
+  if (sizeof(V) > 16 && min(rows, cols) < kSide)
+    return copy_block<T, Quad>(to, to_row, from, from_row, from_col, rows, cols);
+  ptrdiff_t m = 0, n = 0;  // of the squares
+  if (from_row == 1) m = rows / kSide * kSide, n = cols / kSide * kSide;
+  for (ptrdiff_t j = 0; j < n; j += kSide)
+    for (ptrdiff_t i = 0; i < m; i += kSide) {
+      const T* at = from + i + j * from_col;
       const Transposed<V, T> square(at, from_col);
 #pragma GCC unroll 16
       for (int q = 0; q < kSide; ++q) {
         __builtin_prefetch(at + q * from_col + kSide);
-        __builtin_memcpy(to + (i + q) * to_row + done_cols, &square.row[q], sizeof(V));
+        __builtin_memcpy(to + (i + q) * to_row + j, &square.row[q], sizeof(V));
       }
     }
+  if constexpr (sizeof(V) > 16) {
+    if (n < cols)
+      copy_block<T, Quad>(to + n, to_row, from + n * from_col, from_row, from_col, m, cols - n);
+    if (m < rows)
+      copy_block<T, Quad>(to + m * to_row, to_row, from + m * from_row, from_row, from_col,
+                          rows - m, cols);
+  } else {
+    for (ptrdiff_t i = 0; i < rows; ++i)
+      for (ptrdiff_t j = i < m ? n : 0; j < cols; ++j)
+        to[i * to_row + j] = from[i * from_row + j * from_col];
   }
 }
 
-// to[i * to_row + j] = from[i * from_row + j * from_col] for i < rows, j < cols.
+// k rows of a panel of B, padded with zeros to whole vectors.
 template <class T>
-[[gnu::noinline]] void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
-                                  ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
-  ptrdiff_t done_rows = 0, done_cols = 0;  // by transposition
-  if (from_col == 1) {
-    for (ptrdiff_t i = 0; i < rows; ++i) copy_run(to + i * to_row, from + i * from_row, cols);
-    return;
-  } else if (from_row == 1) {
-    typedef T Quad __attribute__((vector_size(16)));
-    if (rows % kLanes<T> == 0)
-      transpose_block<Vec<T>>(to, to_row, from, from_col, rows, cols, done_rows, done_cols);
-    transpose_block<Quad>(to, to_row, from, from_col, rows, cols, done_rows, done_cols);
-  }
-  for (ptrdiff_t i = 0; i < rows; ++i)
-    for (ptrdiff_t j = i < done_rows ? done_cols : 0; j < cols; ++j)
-      to[i * to_row + j] = from[i * from_row + j * from_col];
-}
-
-// k rows of n columns of B into rows [first, first + k) of panels of `panel` columns, total x panel
-// each: of contiguous rows a few of all panels at a time, so that B is read in longer runs; else as
-// many as squares can transpose, so that few columns of B are read side by side.
-template <class T>
-void pack_panels(T* to, ptrdiff_t panel, const T* b, ptrdiff_t b_row, ptrdiff_t b_col, ptrdiff_t k,
-                 ptrdiff_t n, ptrdiff_t total, ptrdiff_t first = 0) {
-  const ptrdiff_t most = b_col == 1 || k < kLanes<T> ? 16 : k / kLanes<T> * kLanes<T>;
-  for (ptrdiff_t p = 0; p < k; p += most) {
-    const ptrdiff_t rows = min(most, k - p);
-    for (ptrdiff_t j = 0; j < n; j += panel) {
-      const ptrdiff_t cols = min<ptrdiff_t>(panel, n - j), width = padded<T>(cols);
-      T* at = to + j * total + (first + p) * width;
-      for (ptrdiff_t i = 1; cols < width && i <= rows; ++i)
-        store(at + i * width - kLanes<T>, Vec<T>{});
-      copy_block(at, width, b + p * b_row + j * b_col, b_row, b_col, rows, cols);
-    }
-  }
+void pack_panel(T* to, const T* b, ptrdiff_t b_row, ptrdiff_t b_col, ptrdiff_t k, ptrdiff_t cols) {
+  const ptrdiff_t width = padded<T>(cols);
+  for (ptrdiff_t i = 1; cols < width && i <= k; ++i) store(to + i * width - kLanes<T>, Vec<T>{});
+  copy_block(to, width, b, b_row, b_col, k, cols);
 }
 
 template <class T>
 void pack(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& g = *static_cast<const GemmArgs*>(args);
   for (ptrdiff_t t = begin; t < end; ++t) {
-    if (t < g.b_items) {
-      const ptrdiff_t most = kGemmPackPanels * g.panel, j = t * most;
-      pack_panels(static_cast<T*>(g.b_panels) + j * g.panel_k, g.panel,
-                  static_cast<const T*>(g.b) + j * g.b_col, g.b_row, g.b_col, g.k,
-                  min<ptrdiff_t>(most, g.n - j), g.panel_k, g.panel_first);
-    } else {
-      const ptrdiff_t i = (t - g.b_items) * kGemmCopyRows;
-      copy_block(static_cast<T*>(g.a_copy) + i * g.a_copy_row, g.a_copy_row,
-                 static_cast<const T*>(g.a) + i * g.a_row, g.a_row, g.a_col,
-                 min<ptrdiff_t>(kGemmCopyRows, g.m - i), g.k);
-    }
+    const ptrdiff_t cols = min<ptrdiff_t>(g.panel, g.n - t * g.panel);
+    const T* b = static_cast<const T*>(g.b) + t * g.panel * g.b_col;
+    T* to = static_cast<T*>(g.panels) + t * g.pack_step;
+    if (g.pack_row)
+      copy_block(to, g.pack_row, b, g.b_row, g.b_col, g.k, cols);
+    else
+      pack_panel(to + g.pack_first * padded<T>(cols), b, g.b_row, g.b_col, g.k, cols);
   }
 }
 
@@ -127,15 +112,19 @@ using Tile = void (*)(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, con
 constexpr int kIntoL2 = 2;        // third argument of __builtin_prefetch
 constexpr ptrdiff_t kAhead = 16;  // rows of B, where a tile packs them
 
-// The strip of MR rows of `g` that starts at a and c, NV vectors wide; all of them exist in c. The
-// next strip of A is fetched meanwhile if so wished. PACK: what is read of b is stored in g.packed.
+// The strip of MR rows of `g` that starts at a and c, NV vectors wide, of which the last may have
+// fewer columns in c. The next strip of A is fetched meanwhile if so wished. PACK: what is read of
+// b is stored in g.packed.
 template <class T, int MR, int NV, bool PACK = false>
 void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) {
   constexpr ptrdiff_t V = kLanes<T>;
   const ptrdiff_t run = g.fetch_next ? ptrdiff_t(64 / sizeof(T)) : g.k;  // a cache line of A
+  const ptrdiff_t last = g.cols - (NV - 1) * V;
+  const auto lanes = [=](int v) { return v < NV - 1 ? V : last; };
   Vec<T> acc[MR][NV];
   if (g.accumulate)
-    for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = load(c + i * c_row + v * V); });
+    for_each_vector<MR, NV>(
+        [&](int i, int v) { acc[i][v] = load_up_to(c + i * c_row + v * V, lanes(v)); });
   else
     for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] = Vec<T>{}; });
   const ptrdiff_t a_row = g.a_row, a_col = g.a_col, b_row = g.b_row;
@@ -169,8 +158,14 @@ void tile(const GemmPanel& g, const T* a, T* c, ptrdiff_t c_row, const T* bias) 
         for (ptrdiff_t p = min(left, run); p > 0; --p, x_at += a_col, b += b_row) step(x_at, b);
       }
     }
-  if (bias) for_each_vector<MR, NV>([&](int i, int v) { acc[i][v] += load(bias + v * V); });
-  for_each_vector<MR, NV>([&](int i, int v) { store(c + i * c_row + v * V, acc[i][v]); });
+  const auto finish = [&](auto lanes) {
+    if (bias)
+      for_each_vector<MR, NV>(
+          [&](int i, int v) { acc[i][v] += load_up_to(bias + v * V, lanes(v)); });
+    for_each_vector<MR, NV>(
+        [&](int i, int v) { store_up_to(c + i * c_row + v * V, acc[i][v], lanes(v)); });
+  };
+  last == V ? finish([](int) { return V; }) : finish(lanes);
 }
 
 template <class T>
@@ -203,122 +198,83 @@ void multiply_panel(const GemmPanel& panel) {
   const ptrdiff_t width = padded<T>(g.cols), nv = width / kLanes<T>;
   const ptrdiff_t strips = ceil_div(g.m, kTileRows[nv]);
   const ptrdiff_t low = g.m / strips, higher = g.m % strips;  // `higher` strips of low + 1 rows
-  // The last vector, and what is stored transposed, goes through a tile on the stack.
-  const bool ragged = g.cols < width || g.c_col != 1;
-  constexpr ptrdiff_t kWidest = kMaxVectors * kLanes<T>;
-  alignas(64) T edge[kMaxRows * kWidest], edge_bias[kWidest];
+  const bool transposed = g.c_col != 1;
+  alignas(64) T block[kMaxRows * kMaxVectors * kLanes<T>];  // of C, to be stored transposed
+  const ptrdiff_t to_row = transposed ? width : g.c_row;
+  const Tile<T>* tiles = g.packed ? kTiles<T>.packing : kTiles<T>.at[nv];
   const T *a = static_cast<const T*>(g.a), *bias = static_cast<const T*>(g.bias);
   T* c = static_cast<T*>(g.c);
-  if (ragged) {
-    if (g.accumulate) __builtin_memset(edge, 0, size_t(kTileRows[nv] * width) * sizeof(T));
-    if (bias) {
-      store(edge_bias + width - kLanes<T>, Vec<T>{});
-      copy_run(edge_bias, bias, g.cols);
-      bias = edge_bias;
-    }
-  }
   for (ptrdiff_t s = 0; s < strips; ++s) {
     const ptrdiff_t mr = low + (s < higher);
-    const auto multiply = kTiles<T>.at[nv][mr];
+    if (transposed && g.accumulate) copy_block(block, width, c, g.c_row, g.c_col, mr, g.cols);
+    tiles[mr](g, a, transposed ? block : c, to_row, bias);
+    if (transposed) copy_block(c, g.c_col, block, 1, width, g.cols, mr);
     if (g.packed) {
-      kTiles<T>.packing[mr](g, a, c, g.c_row, bias);
       g.b = g.packed, g.b_row = width, g.packed = nullptr;
-    } else if (!ragged) {
-      multiply(g, a, c, g.c_row, bias);
-    } else {
-      if (g.accumulate) copy_block(edge, width, c, g.c_row, g.c_col, mr, g.cols);
-      multiply(g, a, edge, width, bias);
-      if (g.c_col == 1)
-        copy_block(c, g.c_row, edge, width, 1, mr, g.cols);
-      else
-        copy_block(c, g.c_col, edge, 1, width, g.cols, mr);
+      tiles = kTiles<T>.at[nv];
     }
     a += mr * g.a_row;
     c += mr * g.c_row;
   }
 }
 
-// The columns of multiply_block that are multiplied as a row's; the others start where it returns.
-template <class T>
-ptrdiff_t multiply_one_row(const GemmArgs& g, ptrdiff_t j, ptrdiff_t end, ptrdiff_t first,
-                           ptrdiff_t k, const T* a, const T* b, T* c, const T* bias,
-                           bool accumulate) {
-  constexpr ptrdiff_t V = kLanes<T>, most = 4096;
-  const bool along = g.b_col == 1 && g.n >= kLongRow<T> && k > 0;
-  if (!along && (g.b_row != 1 || bias || k < V)) return j;
-  alignas(64) T row[kGemmSegment], sums[most + V];
-  if (g.a_col != 1) copy_block(row, 0, a, 0, g.a_col, 1, k), a = row;
-  if (!along) {
-    const ptrdiff_t n = (end - j) / V * V;
-    multiply_row_transposed(n, k, a, b + first + j * g.b_col, g.b_col, c + j, accumulate);
-    return j + n;
-  }
-  for (; j < end; j += most)
-    multiply_row(min(most, end - j), k, a, b + first * g.b_row + j, g.b_row, c + j,
-                 bias ? bias + j : bias, accumulate, sums);
-  return end;
-}
-
-constexpr ptrdiff_t kBlockRows = 48;  // of A that meet several panels in turn
-
 // m rows of columns [j, end) of one product, k steps starting with `first`; c and bias are those of
 // column 0, a is that of step `first`.
 template <class T>
 void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdiff_t end,
                     ptrdiff_t first, ptrdiff_t k, const T* a, const T* b, T* c, ptrdiff_t c_row,
-                    const T* bias, bool accumulate) {
-  if (m == 1) j = multiply_one_row(g, j, end, first, k, a, b, c, bias, accumulate);
-  if (j == end) return;
-  alignas(64) T stack[kGemmStackBytes / sizeof(T)];
-  T* packed = room ? room : stack;
-  const ptrdiff_t most = (room ? g.room : kGemmStackBytes / ptrdiff_t(sizeof(T))) / g.group;
-  const ptrdiff_t kc = ceil_div(k, ceil_div(k + !k, most));
-  // Rows of B after which a last vector can be read in place, as it ends before B does.
-  const ptrdiff_t over = padded<T>(g.n) - g.n;
-  const ptrdiff_t inside = g.b_col == 1 && g.b_row > 0 ? g.k - ceil_div(over, g.b_row) - first
-                           : over                      ? 0
-                                                       : k;
+                    const T* bias) {
+  constexpr ptrdiff_t V = kLanes<T>;
+  const bool row = g.b_col == 1 && g.n >= kLongRow<T>;
+  if (m == 1 && k > 0 && (row || (g.b_row == 1 && k >= V && !bias))) {
+    alignas(64) T x[kGemmSegment];
+    if (g.a_col != 1) copy_block(x, 0, a, 0, g.a_col, 1, k);
+    const T *x_at = g.a_col == 1 ? a : x, *b_at = b + first * g.b_row;
+    for (; row && j < end; j += kRowColumns)
+      multiply_row(min(kRowColumns, end - j), k, x_at, b_at + j, g.b_row, c + j,
+                   bias ? bias + j : nullptr);
+    if (row) return;
+    const ptrdiff_t n = (end - j) / V * V;
+    multiply_row_transposed(n, k, x_at, b_at + j * g.b_col, g.b_col, c + j);
+    j += n;
+  }
+  // Rows of B after which a last vector cannot be read in place, as it ends after B does.
+  const ptrdiff_t over = room ? 0 : padded<T>(g.n) - g.n;
+  const ptrdiff_t inside = over ? g.k - ceil_div(over, g.b_row) - first : k;
+  alignas(64) T stack[V * V * kMaxVectors];  // for these rows
+  const ptrdiff_t kc = ceil_div(k, ceil_div(k + !k, g.room / g.panel));
   ptrdiff_t p = 0;
   do {
     ptrdiff_t steps = min<ptrdiff_t>(kc, k - p);
-    if (!g.packs && p < inside) steps = min(steps, inside - p);
-    const T* last_bias = p + steps == k ? bias : nullptr;
-    for (ptrdiff_t group = j; group < end; group += g.group) {
-      const ptrdiff_t n = min(g.group, end - group);
-      const T* from = b + (first + p) * g.b_row + group * g.b_col;
-      const bool pack = g.packs || (n % kLanes<T> && p + steps > inside);
-      // Whole panels are packed by their first strip, which hides the time that B takes to come;
-      // short ones leave nothing to hide it behind.
-      const bool fuse = pack && steps >= 64 && g.b_col == 1 && g.c_col == 1 &&
-                        n % (kMainVectors * kLanes<T>) == 0;
-      if (pack && !fuse) pack_panels(packed, g.panel, from, g.b_row, g.b_col, steps, n, steps);
-      // Some rows at a time, so that C is written in longer runs.
-      const ptrdiff_t rows = n > g.panel ? kBlockRows : m;
-      for (ptrdiff_t i = 0; i < m; i += rows) {
-        for (ptrdiff_t at = group; at < group + n; at += g.panel) {
-          const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
-          T* to = packed + (at - group) * steps;
-          const bool packs = fuse && i == 0, reads = pack && !packs;
-          multiply_panel<T>({.m = min(rows, m - i),
-                             .cols = cols,
-                             .k = steps,
-                             .taps = 1,
-                             .offsets = nullptr,
-                             .a = a + i * g.a_row + p * g.a_col,
-                             .a_row = g.a_row,
-                             .a_col = g.a_col,
-                             .b = reads ? to : from + (at - group) * g.b_col,
-                             .b_row = reads ? width : g.b_row,
-                             .b_offsets = nullptr,
-                             .c = c + i * c_row + at * g.c_col,
-                             .c_row = c_row,
-                             .c_col = g.c_col,
-                             .bias = last_bias ? last_bias + at : nullptr,
-                             .accumulate = p > 0 || accumulate,
-                             .fetch_next = room && g.a_col == 1,
-                             .packed = packs ? to : nullptr});
-        }
-      }
+    if (p < inside) steps = min(steps, inside - p);
+    for (ptrdiff_t at = j; at < end; at += g.panel) {
+      const ptrdiff_t cols = min<ptrdiff_t>(g.panel, end - at), width = padded<T>(cols);
+      const T* from = b + (first + p) * g.b_row + at * g.b_col;
+      T* packed = room ? room : cols < width && p >= inside ? stack : nullptr;
+      // A whole panel is packed by its first strip, which hides the time that B takes to come; a
+      // short one leaves nothing to hide it behind.
+      const bool fuse =
+          room && steps >= 64 && g.b_col == 1 && g.c_col == 1 && cols == kMainVectors * V;
+      const bool reads = packed && !fuse;
+      if (reads) pack_panel(packed, from, g.b_row, g.b_col, steps, cols);
+      multiply_panel<T>({.m = m,
+                         .cols = cols,
+                         .k = steps,
+                         .taps = 1,
+                         .offsets = nullptr,
+                         .a = a + p * g.a_col,
+                         .a_row = g.a_row,
+                         .a_col = g.a_col,
+                         .b = reads ? packed : from,
+                         .b_row = reads ? width : g.b_row,
+                         .b_offsets = nullptr,
+                         .c = c + at * g.c_col,
+                         .c_row = c_row,
+                         .c_col = g.c_col,
+                         .bias = bias && p + steps == k ? bias + at : nullptr,
+                         .accumulate = p > 0,
+                         .fetch_next = room && g.a_col == 1,
+                         .packed = fuse ? packed : nullptr});
     }
     p += steps;
   } while (p < k);
@@ -327,7 +283,7 @@ void multiply_block(const GemmArgs& g, T* room, ptrdiff_t m, ptrdiff_t j, ptrdif
 // Row i of the sum of segment s, and the stride to the next row.
 template <class T>
 inline T* part(const GemmArgs& g, ptrdiff_t s, ptrdiff_t i, ptrdiff_t* row) {
-  *row = s > 0 ? g.partial_row : g.c_row;
+  *row = s > 0 ? g.n : g.c_row;
   return (s > 0 ? static_cast<T*>(g.partials) + (s - 1) * g.partial_size : static_cast<T*>(g.c)) +
          i * *row;
 }
@@ -350,7 +306,6 @@ void multiply_segments(const GemmArgs& g, ptrdiff_t begin, ptrdiff_t end) {
   for (ptrdiff_t s = begin, c_row; s < end; s += kChains) {
     const ptrdiff_t first = s * kGemmSegment;
     Vec<T> sums[kChains] = {};
-    if (s == 0 && g.accumulate) sums[0] = load_up_to(static_cast<const T*>(g.c), g.n);
     add_segments<kChains>(sums, 0, min(g.k, end * kGemmSegment) - first,
                           static_cast<const T*>(g.a) + first * g.a_col, g.a_col,
                           static_cast<const T*>(g.b) + first * g.b_row, g.b_row, g.n);
@@ -391,7 +346,7 @@ void tiles(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     }
     const bool whole = g.segments == 1;
     multiply_block(g, room, m, j, stop, first, min<ptrdiff_t>(kGemmSegment, g.k - first), a, b, c,
-                   c_row, whole ? static_cast<const T*>(g.bias) : nullptr, s == 0 && g.accumulate);
+                   c_row, whole ? static_cast<const T*>(g.bias) : nullptr);
     if (whole) activate(g, c + j, c_row, m, stop - j);
   }
 }
@@ -430,7 +385,6 @@ void rows(const void* args, ptrdiff_t begin, ptrdiff_t end) {
     ptrdiff_t c_row;
     T* c = part<T>(g, s, i, &c_row);
     for (ptrdiff_t r = 0; r < group; ++r) {
-      if (s == 0 && g.accumulate) y[r] += c[r * c_row];
       if (g.bias && g.segments == 1) y[r] += *static_cast<const T*>(g.bias);
       c[r * c_row] = y[r];
     }

@@ -11,6 +11,7 @@ namespace {
 
 template <class T>
 constexpr ptrdiff_t kLongRow = 1024 / sizeof(T);  // shorter ones a tile reads as well
+constexpr ptrdiff_t kRowColumns = 4096;           // at a time
 
 // Elements until the next vector that lies on its own alignment.
 template <class T>
@@ -19,23 +20,20 @@ inline ptrdiff_t to_alignment(const T* p) {
 }
 
 // One row times a B with contiguous rows, which are read eight side by side from end to end, as
-// memory likes it: c[j] (+)= sum_p a[p] b[p,j] (+ bias[j]) for j < n. No vector crosses cache
-// lines: the sums lie in `sums`, n and V elements in L1, where b's vectors are aligned.
+// memory likes it: c[j] = sum_p a[p] b[p,j] (+ bias[j]) for j < n, up to kRowColumns. No vector
+// crosses cache lines: the sums lie in L1, where b's vectors are aligned.
 template <class T>
 void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_row, T* c,
-                  const T* bias, bool accumulate, T* sums) {
+                  const T* bias) {
   constexpr ptrdiff_t V = kLanes<T>;
+  alignas(64) T room[kRowColumns + V];
   const ptrdiff_t head = b_row % V == 0 ? min(n, to_alignment(b)) : 0;
-  if (head) sums += V - head;
+  T* sums = head ? room + V - head : room;
   const auto for_columns = [&](auto f) {
-    ptrdiff_t j = head;
     if (head) f(ptrdiff_t(0), head);
-    for (; j + V <= n; j += V) f(j, V);
-    if (j < n) f(j, n - j);
+    for_each_vector<T>(n - head, [&](ptrdiff_t j, ptrdiff_t lanes) { f(head + j, lanes); });
   };
-  for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
-    store_up_to(sums + j, accumulate ? load_up_to(c + j, lanes) : Vec<T>{}, lanes);
-  });
+  __builtin_memset(sums, 0, size_t(n) * sizeof(T));
   const auto add_rows = [&]<int ROWS>() {
     for_columns([&](ptrdiff_t j, ptrdiff_t lanes) {
       Vec<T> acc = load_up_to(sums + j, lanes);
@@ -58,18 +56,16 @@ void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_
 // The same where B has contiguous columns; k >= V steps, n whole vectors. No bias.
 template <class T>
 void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_col,
-                             T* c, bool accumulate) {
+                             T* c) {
   constexpr ptrdiff_t V = kLanes<T>;
   using Square = Transposed<Vec<T>, T>;
   const auto add = [&](Vec<T>& acc, const Square& square, int i, ptrdiff_t p) {
     acc = fma(broadcast(a[p + i]), square.row[i], acc);
   };
-  // Squares of whole cache lines, which many columns would drive out of L1 before their second use;
-  // of the first and the last square some steps are left out.
-  const ptrdiff_t head = b_col % V == 0 && b_col >= kLongRow<T> / 2 ? to_alignment(b) : 0,
-                  last = (k - head) / V * V + head;
+  // Squares of whole cache lines; of the first and the last square some steps are left out.
+  const ptrdiff_t head = b_col % V == 0 ? to_alignment(b) : 0, last = (k - head) / V * V + head;
   // Vectors of chains side by side; where many columns would meet in few sets of L1, no more.
-  const ptrdiff_t width = V * (b_col * ptrdiff_t(sizeof(T)) % 1024 == 0 ? 2 : 4);
+  const ptrdiff_t width = V * (head && b_col * ptrdiff_t(sizeof(T)) % 1024 ? 4 : 2);
   for (ptrdiff_t group = 0; group < n; group += width) {
     const auto for_group = [&](ptrdiff_t p, bool start, auto f) {
       for (ptrdiff_t j = group; j < min(n, group + width); j += V) {
@@ -80,16 +76,16 @@ void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, p
       }
     };
     if (head)
-      for_group(0, !accumulate, [&](Vec<T>& acc, const Square& square) {
+      for_group(0, true, [&](Vec<T>& acc, const Square& square) {
         for (int i = 0; i < head; ++i) add(acc, square, i, 0);
       });
     for (ptrdiff_t p = head; p < last; p += V)
-      for_group(p, p == 0 && !accumulate, [&](Vec<T>& acc, const Square& square) {
+      for_group(p, p == 0, [&](Vec<T>& acc, const Square& square) {
 #pragma GCC unroll 16
         for (int i = 0; i < V; ++i) add(acc, square, i, p);
       });
     if (last < k)
-      for_group(k - V, last == 0 && !accumulate, [&](Vec<T>& acc, const Square& square) {
+      for_group(k - V, last == 0, [&](Vec<T>& acc, const Square& square) {
         for (int i = int(V - (k - last)); i < V; ++i) add(acc, square, i, k - V);
       });
   }

@@ -204,15 +204,16 @@ void pack_kernel(const GemmKernels& gemm, int type, const View& w, const ptrdiff
   const ptrdiff_t item = item_size(w.dtype);
   GemmArgs g{};
   g.b_row = w_row, g.b_col = w_col, g.n = n, g.panel = gemm.blocks[type].nr;
-  g.panel_k = axes[0].taps * axes[1].taps * axes[2].taps * k;
-  g.b_items = ceil_div(n, kGemmPackPanels * g.panel);
+  const ptrdiff_t all = axes[0].taps * axes[1].taps * axes[2].taps * k;
+  const ptrdiff_t count = ceil_div(n, g.panel);
+  g.pack_step = all * g.panel;
   // taps that follow each other in the kernel are one tall matrix
   const bool merged = w_tap == k * w_row && axes[0].step_w == 1;
-  const ptrdiff_t rows = merged ? g.panel_k : k;
+  const ptrdiff_t rows = merged ? all : k;
   g.k = rows;
   for (ptrdiff_t group = 0; group < groups; ++group) {
-    g.b_panels = panels + group * group_bytes;
-    for (ptrdiff_t first = 0; first < g.panel_k; first += rows) {
+    g.panels = panels + group * group_bytes;
+    for (ptrdiff_t first = 0; first < all; first += rows) {
       ptrdiff_t rest = first / k, tap = 0, step = w_tap;
       for (int i = 2; i >= 0; --i) {
         tap += (axes[i].start_w + rest % axes[i].taps * axes[i].step_w) * step;
@@ -220,9 +221,8 @@ void pack_kernel(const GemmKernels& gemm, int type, const View& w, const ptrdiff
         step *= kernel[i];
       }
       g.b = advance(w.data, (group * w_group + tap) * item);
-      g.panel_first = first;
-      launch(gemm.pack[type], g, g.b_items,
-             product_grain(double(rows) * double(g.panel), g.b_items));
+      g.pack_first = first;
+      launch(gemm.pack[type], g, count, product_grain(double(rows) * double(g.panel), count));
     }
   }
 }
@@ -345,7 +345,7 @@ void combine(const View& dw, void* partials, ptrdiff_t segments, ptrdiff_t rows,
   if (segments == 1) return;
   GemmArgs g{};
   g.c = dw.data, g.c_row = cols, g.m = rows, g.n = cols;
-  g.partials = partials, g.partial_row = cols, g.partial_size = rows * cols;
+  g.partials = partials, g.partial_size = rows * cols;
   g.segments = segments;
   const ptrdiff_t row = segments * cols;
   launch(kernels().gemm.combine[float_index(dw.dtype)], g, rows,
@@ -388,14 +388,14 @@ void conv(const ConvShape& s, const View& x, const View& w, const View& y,
   if (!is_product(s)) return multiply(s, false, x, w, y, epilogue);
   const ptrdiff_t pixels = s.images * product(s.in);
   matmul(matrix(x, pixels, s.channels), matrix(w, s.channels, s.filters),
-         matrix(y, pixels, s.filters), false, epilogue);
+         matrix(y, pixels, s.filters), epilogue);
 }
 
 void conv_input_grad(const ConvShape& s, const View& g, const View& w, const View& dx) {
   if (!is_product(s)) return multiply(s, true, g, w, dx, {});
   const ptrdiff_t pixels = s.images * product(s.in);
   matmul(matrix(g, pixels, s.filters), matrix(w, s.channels, s.filters, true),
-         matrix(dx, pixels, s.channels), false);
+         matrix(dx, pixels, s.channels));
 }
 
 void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const View& dw) {
@@ -405,7 +405,7 @@ void conv_kernel_grad(const ConvShape& s, const View& x, const View& g, const Vi
   if (is_product(s)) {
     const ptrdiff_t pixels = s.images * product(s.in);
     return matmul(matrix(x, pixels, s.channels, true), matrix(g, pixels, s.filters),
-                  matrix(dw, s.channels, s.filters), false);
+                  matrix(dw, s.channels, s.filters));
   }
   const GemmKernels& gemm = kernels().gemm;
   const int type = float_index(dw.dtype);

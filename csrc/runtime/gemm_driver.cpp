@@ -13,19 +13,21 @@ namespace pydl {
 namespace {
 
 constexpr double kSerialWork = 2 * kThreadWork;
-constexpr double kItemWork = 1e6;              // of one item, where there is enough for several
-constexpr ptrdiff_t kNarrow = 16;              // columns
-constexpr ptrdiff_t kMostItems = 64;           // of one product
-constexpr ptrdiff_t kFewRows = 32;             // of an item, at least
-constexpr ptrdiff_t kPackedRows = 256;         // rows that pay for packing B in memory
-constexpr ptrdiff_t kGroup = 128;              // columns of the panels side by side, at most
-constexpr ptrdiff_t kPackedBytes = 8 << 20;    // of A copied at a time: in L3
-constexpr ptrdiff_t kPartialBytes = 32 << 20;  // of partial sums of long chains at a time
+constexpr double kItemWork = 1e6;               // of one item, where there is enough for several
+constexpr ptrdiff_t kNarrow = 16;               // columns
+constexpr ptrdiff_t kMostItems = 64;            // of one product
+constexpr ptrdiff_t kFewRows = 32;              // of an item, at least
+constexpr ptrdiff_t kPackedRows = 256;          // rows that pay for packing B in memory
+constexpr ptrdiff_t kCopyColumns = 64;          // of A in one item of `pack`
+constexpr ptrdiff_t kInPlaceBytes = 128 << 10;  // of a panel of B read in place
+constexpr ptrdiff_t kPackedBytes = 8 << 20;     // of A copied at a time: in L3
+constexpr ptrdiff_t kPartialBytes = 32 << 20;   // of partial sums of long chains at a time
 
 struct Gemm : GemmArgs {
   const GemmKernels& kernels = pydl::kernels().gemm;
   int type;
   ptrdiff_t item;  // bytes
+  bool packs;      // an item of `tiles` packs its panels of B
 
   template <class P>
   void advance(P*& p, ptrdiff_t elements) const {
@@ -40,7 +42,7 @@ struct Gemm : GemmArgs {
     g.m = std::min(most, m - i);
     g.advance(g.a, i * a_row);
     g.advance(g.c, i * c_row);
-    if (partials) g.advance(g.partials, i * partial_row);
+    if (partials) g.advance(g.partials, i * n);
     return g;
   }
 };
@@ -66,7 +68,7 @@ void launch_tiles(Gemm& g) {
   const ptrdiff_t blocks = g.row_blocks * g.col_blocks, items = products * blocks;
   g.grain = all <= kSerialWork ? items : product_grain(work / double(blocks), items);
   std::optional<Scratch<char>> panels;
-  if (g.room > 0) g.panels = panels.emplace(g.room * g.item * ceil_div(items, g.grain)).get();
+  if (g.packs) g.panels = panels.emplace(g.room * g.item * ceil_div(items, g.grain)).get();
   launch(g.kernels.tiles[g.type], static_cast<const GemmArgs&>(g), items, g.grain);
 }
 
@@ -92,36 +94,33 @@ void plan_panels(Gemm& g) {
   constexpr ptrdiff_t kVectors[] = {1, 8, 4, 3};
   g.panel = std::max(blocks.nr, lanes * (g.k <= 2 ? 8 : g.m < 4 ? kVectors[g.m] : 1));
   g.packs = g.b_col != 1 || (g.k >= 64 && g.many_rows()) ||
-            (g.m >= 48 && (bytes % 64 != 0 || bytes % 4096 == 0));
-  g.group = g.panel;
-  if (!g.packs) return;
-  const ptrdiff_t panel = g.panel * std::clamp<ptrdiff_t>(g.k, 1, kGemmSegment);  // elements
-  g.group *=
-      std::clamp<ptrdiff_t>(blocks.room / panel, 1, ceil_div(std::min(kGroup, g.n), g.panel));
-  g.room = std::min(blocks.room, panel * (g.group / g.panel));
+            (g.m >= 48 && (bytes % 64 != 0 || bytes % 4096 == 0)) ||
+            (g.n % lanes != 0 && g.b_row <= 0);  // a last vector would never end inside of B
+  g.room = std::min(g.packs ? blocks.room : kInPlaceBytes / g.item,
+                    g.panel * std::clamp<ptrdiff_t>(g.k, 1, kGemmSegment));
 }
 
 // Many rows of an A^T that is far and has many rows itself: a launch before copies it.
 void launch_copied(Gemm& g) {
   const ptrdiff_t line = ptrdiff_t(kAlignment) / g.item;
-  const ptrdiff_t a_copy_row = (ceil_div(g.k, line) | 1) * line;  // an odd number of cache lines
-  const ptrdiff_t passes = ceil_div(g.m * a_copy_row * g.item, kPackedBytes);
-  const ptrdiff_t rows = ceil_div(ceil_div(g.m, passes), kGemmCopyRows) * kGemmCopyRows;
-  Scratch<char> copy(rows * a_copy_row * g.item);
+  const ptrdiff_t row = (ceil_div(g.k, line) | 1) * line;  // an odd number of cache lines
+  const ptrdiff_t rows = ceil_div(g.m, ceil_div(g.m * row * g.item, kPackedBytes));
+  Scratch<char> copy(rows * row * g.item);
+  GemmArgs pack{};
+  pack.panels = copy.get(), pack.pack_row = row, pack.pack_step = pack.panel = kCopyColumns;
+  pack.n = g.k, pack.b_row = g.a_row, pack.b_col = g.a_col;
   for (ptrdiff_t i = 0; i < g.m; i += rows) {
     Gemm p = g.rows(i, rows);
-    p.a_copy = copy.get();
-    p.a_copy_row = a_copy_row;
-    launch(g.kernels.pack[g.type], static_cast<const GemmArgs&>(p), ceil_div(p.m, kGemmCopyRows),
-           1);
-    p.a = p.a_copy, p.a_row = a_copy_row, p.a_col = 1;
+    pack.b = p.a, pack.k = p.m;
+    launch(g.kernels.pack[g.type], pack, ceil_div(g.k, kCopyColumns), 1);
+    p.a = copy.get(), p.a_row = row, p.a_col = 1;
     launch_tiles(p);
   }
 }
 
 void run(Gemm& g) {
   if (1 < g.n && g.n < kNarrow && g.n % g.kernels.lanes[g.type] && g.m > 2 * g.n && g.a_row == 1 &&
-      g.a_col != 1 && g.segments == 1 && !g.bias && !g.activation)
+      g.k >= 8 && g.segments == 1 && !g.bias && !g.activation)
     transpose(g);
   if (g.n == 1)
     launch(g.kernels.rows[g.type], static_cast<const GemmArgs&>(g), g.m * g.segments,
@@ -143,7 +142,6 @@ void multiply(Gemm& g) {
   for (ptrdiff_t i = 0; i < g.m; i += rows) {
     Gemm p = g.rows(i, rows);
     p.partials = partials.get();
-    p.partial_row = g.n;
     p.partial_size = rows * g.n;
     run(p);
     launch(p.kernels.combine[p.type], static_cast<const GemmArgs&>(p), p.m,
@@ -158,8 +156,7 @@ ptrdiff_t product_grain(double work, ptrdiff_t items) {
   return std::max<ptrdiff_t>(1, ptrdiff_t(std::min(grain, double(items))));
 }
 
-void matmul(const View& a, const View& b, const View& c, bool accumulate,
-            const Epilogue& epilogue) {
+void matmul(const View& a, const View& b, const View& c, const Epilogue& epilogue) {
   if (c.size() == 0) return;
   const int row = c.ndim - 2, col = c.ndim - 1;
   Gemm g{};
@@ -170,7 +167,6 @@ void matmul(const View& a, const View& b, const View& c, bool accumulate,
   g.a_row = a.strides[row], g.a_col = a.strides[col];
   g.b_row = b.strides[row], g.b_col = b.strides[col], g.c_row = c.strides[row], g.c_col = 1;
   g.segments = std::max<ptrdiff_t>(1, ceil_div(g.k, kGemmSegment));
-  g.accumulate = accumulate;
   g.bias = epilogue.bias;
   g.activation = epilogue.activation;
   std::copy_n(epilogue.params, kMaxParams, g.params);

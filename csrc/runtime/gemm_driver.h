@@ -13,13 +13,11 @@ struct Epilogue {
   double params[kMaxParams] = {};        // of the activation
 };
 
-// c = a @ b, or c += a @ b, then the epilogue; a (..., m, k), b (..., k, n), c (..., m, n).
+// c = a @ b, then the epilogue; a (..., m, k), b (..., k, n), c (..., m, n).
 //
 // One float dtype, equal batch axes (zero strides where broadcast), c's last axis has unit stride
-// and c overlaps neither a nor b. k == 0 gives zeros, or c unchanged when accumulating. Unless
-// accumulating, c is never read.
-void matmul(const View& a, const View& b, const View& c, bool accumulate,
-            const Epilogue& epilogue = {});
+// and c overlaps neither a nor b. k == 0 gives zeros.
+void matmul(const View& a, const View& b, const View& c, const Epilogue& epilogue = {});
 
 // Multiply-adds that are worth a thread; one thread does twice as many before a second one wakes
 // up.

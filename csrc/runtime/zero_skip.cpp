@@ -21,7 +21,7 @@ void zero_skip_matmul(const View& x, const View& b, const View& c, const Epilogu
   const GemmKernels& gemm = kernels().gemm;
   const ptrdiff_t n = c.shape[1];
   if (n == 1 || n % gemm.lanes[type] || std::max(x.shape[0], x.shape[1]) > kGemmSegment)
-    return matmul(x, b, c, false, epilogue);
+    return matmul(x, b, c, epilogue);
   ZeroSkipArgs g{};
   g.a = x.data, g.b = b.data, g.c = c.data, g.bias = epilogue.bias;
   g.m = c.shape[0], g.n = n, g.k = b.shape[0];
