@@ -68,6 +68,11 @@ def transposed(x: np.ndarray) -> np.ndarray:
     return x.T.copy().T
 
 
+def upwards(x: np.ndarray) -> np.ndarray:
+    """The same rows, the last one first in memory."""
+    return x[::-1].copy()[::-1]
+
+
 def among_nan(x: np.ndarray) -> np.ndarray:
     """The same rows inside of an array of nan, off any alignment."""
     wide = np.full((x.shape[0] + 2, x.shape[1] + 3), np.nan, x.dtype)
@@ -89,6 +94,8 @@ def upside_down(x: np.ndarray) -> np.ndarray:
         (1, 300, 1200),
         (1, 100, 150),
         (2, 100, 150),
+        (2, 100, 33),
+        (3, 100, 131),
         (1, 9000, 10),
         (1, 17000, 3),
         (5, 70, 3),
@@ -113,10 +120,19 @@ def test_matmul_paths(shape: tuple[int, int, int], dtype: object) -> None:
     nan = np.full_like(a, np.nan)
     for threads in (1, 2, 3, 4):
         pydl.config.set_num_threads(threads)
-        for left in (a, transposed(a), among_nan(a), among_nan(a.T).T):
-            for right in (b, transposed(b), among_nan(b), among_nan(b.T).T):
+        for left in (a, transposed(a), among_nan(a), among_nan(a.T).T, upwards(a)):
+            for right in (b, transposed(b), among_nan(b), among_nan(b.T).T, upwards(b)):
                 _core.matmul(nan, b)  # leaves its memory to the next result
                 assert _core.matmul(left, right).tobytes() == want
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("m", [1, 2, 3, 7, 64])
+def test_matmul_of_one_row_repeated(m: int, dtype: object) -> None:
+    a, row = rng.standard_normal((m, 100)).astype(dtype), rng.standard_normal(133).astype(dtype)
+    b = np.broadcast_to(row, (100, 133))
+    for n in (33, 64, 128, 131):
+        assert _core.matmul(a, b[:, :n]).tobytes() == _core.matmul(a, b[:, :n].copy()).tobytes()
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
