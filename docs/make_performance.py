@@ -45,7 +45,8 @@ def table(run: dict[str, Any], family: str) -> list[str]:
     rows = [r for r in run["results"] if r["case"]["family"] == family and "pydl" in r["times"]]
     names = [n for n in run["versions"] if any(n in r["times"] for r in rows)]
     threads = run["threads"]
-    lines = [f"### {family}, {threads} thread{'s' if threads > 1 else ''}", ""]
+    isa = run["pydl"]["isa"]
+    lines = [f"### {family}, {threads} thread{'s' if threads > 1 else ''}, {isa}", ""]
     ratios = [r["ratio"] for r in rows if r.get("ratio")]
     if ratios:
         behind = sum(ratio < 0.95 for ratio in ratios)
