@@ -25,7 +25,10 @@ rounds. Times are the least of all samples of a call from Python. The ratio is t
 over pydl's: above 1 pydl is faster. The share is of the FMA peak of the threads' cores, or of the
 bandwidth of copying (or reading) as many bytes, both measured in the same minutes. The machine is a
 shared one: single figures move by some per cent between runs, and by much more where another job
-took a core.
+took a core. At two threads a ratio far below its neighbours' is mostly such a one: of the lowest,
+784x32@32x512-TN, 784x128@128x256-TN and 128x784@784x512 gave 1.23, 1.12 and 1.22 in a run of their
+own (`--filter NAME --time 0.5`). Tables of v3 are of AVX2 code on the same machine, beside PyTorch
+alone, which uses AVX-512 there; their share is of v3's own peak.
 """
 
 
