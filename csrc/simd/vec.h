@@ -506,27 +506,23 @@ inline uint32_t lane_bits(B mask) {
 #endif
 }
 
+// Whether bytes can be stored by mask, as store_bytes_where_unequal does.
 #if defined(__AVX512F__)
 constexpr bool kHasMaskedBytes = true;
-#else
-constexpr bool kHasMaskedBytes = false;  // else a step for each lane
-#endif
 
 // to[i] = value in the lanes i where x and y are numbers and differ.
 template <class V>
 inline void store_bytes_where_unequal(uint8_t* to, V x, V y, uint8_t value) {
-#if defined(__AVX512F__)
   __mmask16 lanes;
   if constexpr (kIsFloat<V>)
     lanes = _mm512_cmp_ps_mask(__m512(x), __m512(y), _CMP_NEQ_OQ);
   else
     lanes = _mm512_cmp_pd_mask(__m512d(x), __m512d(y), _CMP_NEQ_OQ);
   _mm_mask_storeu_epi8(to, lanes, _mm_set1_epi8(char(value)));
-#else
-  for (uint32_t left = lane_bits((x < y) | (x > y)); left; left &= left - 1)
-    to[__builtin_ctz(left)] = value;
-#endif
 }
+#else
+constexpr bool kHasMaskedBytes = false;
+#endif
 
 // y, but wide() in the lanes of `rare`, worked out only if there are any.
 template <class V, class F>
