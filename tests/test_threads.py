@@ -141,6 +141,8 @@ def test_reductions(row: dict, dtype: object) -> None:
     x = rng.uniform(0.5, 1.5, (97, 1031)).astype(dtype)
     for axes in ((0, 1), (0,), (1,)):
         same_bits(lambda axes=axes: getattr(_core, row["name"])(x, axes, False))
+    large = np.resize(x, (1100, 4096))  # out of cache, where some walk the columns row by row
+    same_bits(lambda: getattr(_core, row["name"])(large, (0,), False))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
