@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -175,3 +178,40 @@ def test_changing_number_of_threads() -> None:
         pydl.config.set_num_threads(threads)
         for _ in range(20):
             assert pydl.softmax(x).numpy().tobytes() == expected
+
+
+SLICES = """
+import ctypes, os, time
+import numpy as np
+import pydl
+
+def slice_of(thread):  # in ns, by the system call sched_getattr
+    attributes = (ctypes.c_uint64 * 6)()
+    assert ctypes.CDLL(None).syscall(315, thread, attributes, 48, 0) == 0
+    return attributes[3]
+
+before = slice_of(0)
+threads = set(os.listdir("/proc/self/task"))
+pydl.config.set_num_threads(3)
+pydl.negative(np.ones(1 << 22, np.float32))
+workers = [int(t) for t in set(os.listdir("/proc/self/task")) - threads]
+deadline = time.monotonic() + 10  # a worker asks when it first runs
+while any(slice_of(t) == before for t in workers) and time.monotonic() < deadline:
+    time.sleep(0.001)
+print(before, slice_of(0), *map(slice_of, workers))
+"""
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="a system call by its number"
+)
+def test_workers_ask_for_short_slices() -> None:
+    """The scheduler's slice of each worker is 100 us; the caller's stays as it is."""
+    done = subprocess.run(
+        [sys.executable, "-c", SLICES], capture_output=True, text=True, check=True, timeout=60
+    )
+    before, caller, *workers = map(int, done.stdout.split())
+    if before == 0:
+        pytest.skip("before Linux 6.12 the scheduler has no slices to ask for")
+    assert caller == before
+    assert workers == [100_000, 100_000]
