@@ -1,9 +1,10 @@
 """pydl beside NumPy, PyTorch, JAX and Keras: `python -m bench.compare [family ...]`.
 
-Every framework runs in a process of its own. They take turns, one at a time, in a random order in
-each of several rounds, so that a noisy minute of the machine hits all alike. The ratio is the best
-peer's least time over pydl's: above 1 pydl is faster. Frameworks that are not installed are left
-out.
+Every framework runs in a process of its own. They take turns in a random order in each of several
+rounds, so that a noisy minute of the machine hits all alike; the others are stopped meanwhile, as
+threads of some libraries go on spinning after their work. The ratio is the best peer's least time
+over pydl's: above 1 pydl is faster. Shares are of the machine's limit as measured in the same
+rounds. Frameworks that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -93,12 +95,20 @@ class Worker:
 
     def ask(self, **request: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
+        self.signal("SIGCONT")
         with contextlib.suppress(BrokenPipeError):  # `read` tells why
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        return self.read()
+        reply = self.read()
+        self.signal("SIGSTOP")
+        return reply
+
+    def signal(self, name: str) -> None:
+        if hasattr(signal, name):  # not on Windows
+            self.process.send_signal(getattr(signal, name))
 
     def close(self) -> None:
+        self.signal("SIGCONT")
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -126,8 +136,14 @@ def team(names: Sequence[str], peer_python: str, threads: int) -> Iterator[dict[
             worker.close()
 
 
-def measure(case: Case, workers: dict[str, Worker], seconds: float, rng: random.Random) -> Any:
-    """Times of a call by framework, and remarks: errors, results that differ from pydl's."""
+def measure(
+    case: Case, workers: dict[str, Worker], limits: Limits, seconds: float, rng: random.Random
+) -> tuple[dict[str, list[float]], float, list[str]]:
+    """Times of a call by framework, the machine's limit, and remarks.
+
+    Remarks are errors, and results that differ from pydl's. The limit is nan where none applies.
+    """
+    limit = math.nan
     times: dict[str, list[float]] = {}
     values: dict[str, float] = {}
     remarks: list[str] = []
@@ -153,13 +169,16 @@ def measure(case: Case, workers: dict[str, Worker], seconds: float, rng: random.
                 del times[name]
             else:
                 times[name] += [t / case.repeats for t in reply["times"]]
+                if name == "pydl" and case.limit is not None:
+                    rate = limits.of(*case.limit, share=1 / rounds)
+                    limit = rate if math.isnan(limit) else max(rate, limit)
     reference = values.get("pydl", math.nan)
     for name, value in values.items():
         if case.kind not in RANDOM and not math.isclose(
             value, reference, rel_tol=VALUE_TOLERANCE, abs_tol=VALUE_TOLERANCE
         ):
             remarks.append(f"{name}: mean of the result {value:.6g}, pydl's {reference:.6g}")
-    return times, remarks
+    return times, limit, remarks
 
 
 def summary(times: Sequence[float]) -> dict[str, float]:
@@ -174,27 +193,24 @@ def summary(times: Sequence[float]) -> dict[str, float]:
 
 
 class Limits:
-    """The machine's limits for these threads, measured beside each case; the best seen counts."""
+    """The machine's limits for these threads, and the best of them seen."""
 
     def __init__(self, worker: Worker, threads: int, seconds: float):
         self.worker, self.threads, self.seconds = worker, threads, seconds
         self.best: dict[tuple[str, int], float] = {}
 
-    def of(self, what: str, size: int = 0) -> float:
-        """flop/s of all threads, or bytes/s of copying or reading `size` bytes."""
-        reply = self.worker.ask(limit=(what, size, self.seconds))
+    def of(self, what: str, size: int = 0, share: float = 1) -> float:
+        """flop/s of all threads, or bytes/s of copying or reading `size` bytes, measured now.
+
+        Args:
+          share: of the seconds that it may take.
+        """
+        reply = self.worker.ask(limit=(what, size, self.seconds * share))
         if "error" in reply:
             raise SystemExit(reply["error"])
         rate = reply["rate"] * (self.threads if what == "fma" else 1)
         self.best[what, size] = max(rate, self.best.get((what, size), 0))
-        return self.best[what, size]
-
-    def share(self, case: Case, seconds: float) -> tuple[str, float]:
-        """The rate in its unit, and its share of the limit (nan where none applies)."""
-        if case.limit is None:
-            return "", math.nan
-        work, unit = (case.flops, "GFLOP/s") if case.flops else (case.bytes, "GB/s")
-        return f"{work / seconds / 1e9:.1f} {unit}", work / seconds / self.of(*case.limit)
+        return rate
 
 
 def clock(seconds: float) -> str:
@@ -216,20 +232,24 @@ def geometric_mean(values: Sequence[float]) -> float:
 class Report:
     """Prints results as they come and keeps them for --json."""
 
-    def __init__(self, workers: dict[str, Worker], threads: int, limits: Limits):
-        self.workers, self.threads, self.limits = workers, threads, limits
+    def __init__(self, workers: dict[str, Worker], threads: int):
+        self.workers, self.threads = workers, threads
         self.names: list[str] = []
         self.rows: list[dict[str, Any]] = []
         self.family = ""
 
-    def add(self, case: Case, times: dict[str, list[float]], remarks: list[str]) -> None:
+    def add(
+        self, case: Case, times: dict[str, list[float]], limit: float, remarks: list[str]
+    ) -> None:
         row: dict[str, Any] = {"case": case.to_json(), "remarks": remarks}
         row["times"] = {name: summary(t) for name, t in times.items()}
         peers = {n: row["times"][n]["min"] for n in times if n != "pydl"}
         text, part = "", math.nan
         if "pydl" in times:
             own = row["times"]["pydl"]["min"]
-            text, part = self.limits.share(case, own)
+            if case.limit is not None:
+                work, unit = (case.flops, "GFLOP/s") if case.flops else (case.bytes, "GB/s")
+                text, part = f"{work / own / 1e9:.1f} {unit}", work / own / limit
             row["share"] = None if math.isnan(part) else part
             if peers:
                 row["best_peer"] = min(peers, key=peers.__getitem__)
@@ -317,11 +337,11 @@ def compare(selected: Sequence[Case], options: argparse.Namespace, threads: int)
             f"GB/s, read {limits.of('read', small) / 1e9:.1f} and "
             f"{limits.of('read', large) / 1e9:.1f}"
         )
-        report = Report(workers, threads, limits)
+        report = Report(workers, threads)
         control = cases.control()
         for case in (control, *selected, control):
             seconds = max(options.time, 3 * case.seconds if not options.quick else 0)
-            report.add(case, *measure(case, workers, seconds, rng))
+            report.add(case, *measure(case, workers, limits, seconds, rng))
         report.close()
         return {
             "threads": threads,
