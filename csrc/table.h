@@ -78,6 +78,7 @@ struct GemmKernels;
 struct ReduceKernels;
 struct NnKernels;
 struct GatherKernels;
+struct CopyKernels;
 struct RandomKernels;
 struct OptimizerKernels;
 struct ConvKernels;
@@ -95,6 +96,7 @@ struct KernelTable {
   const GemmKernels& gemm;
   const NnKernels& nn;
   const GatherKernels& gather;
+  const CopyKernels& copy;
   const RandomKernels& random;
   const OptimizerKernels& optimizer;
   const SparseKernels& sparse;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,6 +260,58 @@ def test_bits_do_not_depend_on_neighbours(name: str) -> None:
 def test_layout_does_not_change_bits(x: np.ndarray) -> None:
     for name in ("exp", "tanh"):
         np.testing.assert_array_equal(call(name, x), call(name, np.ascontiguousarray(x)))
+
+
+SIDES = (1, 2, 3, 4, 5, 15, 16, 17, 33, 63, 64, 65, 127, 128, 129, 260)  # around squares and blocks
+DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
+
+
+@st.composite
+def transposed(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of an array, of 1e5 elements at most, and an order of its axes."""
+    shape: list[int] = []
+    for _ in range(draw(st.integers(2, 4))):
+        most = 100_000 // int(np.prod(shape, initial=1))
+        shape.append(draw(st.sampled_from([s for s in SIDES if s <= most])))
+    return tuple(shape), tuple(draw(st.permutations(range(len(shape)))))
+
+
+@given(transposed(), st.sampled_from(DTYPES), st.sampled_from([1, 1, -1, 2]))
+def test_transposed_copies(order: Any, dtype: str, step: int) -> None:
+    shape, axes = order
+    raw = np.random.default_rng(0).integers(0, 256, (*shape, np.dtype(dtype).itemsize), np.uint8)
+    x = (raw[..., 0] > 99) if dtype == "?" else raw.view(dtype)[..., 0]
+    for y in (x.transpose(axes), x.transpose(axes)[..., ::step], x[..., ::step].transpose(axes)):
+        np.testing.assert_array_equal(_core.copy(y).tobytes(), y.tobytes())
+
+
+@given(transposed(), st.data())
+def test_transposed_operands(order: Any, data: st.DataObject) -> None:
+    shape, axes = order
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(shape).astype(np.float32).transpose(axes)
+    b = rng.standard_normal(a.shape).astype(np.float32)
+    if data.draw(st.booleans()):  # another order
+        again = data.draw(st.permutations(range(a.ndim)))
+        b = np.ascontiguousarray(b.transpose(again)).transpose(np.argsort(again))
+    b = b[tuple(slice(0, 1 if data.draw(st.integers(0, 3)) == 0 else None) for _ in a.shape)]
+    np.testing.assert_array_equal(call("add", a, b), a + b)
+    cond = a > 0
+    np.testing.assert_array_equal(_core.where(cond.T, a.T, b.T), np.where(cond.T, a.T, b.T))
+    room = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), np.float32)
+    _core.subtract(a, b, room[..., ::2])
+    np.testing.assert_array_equal(room[..., ::2], a - b)
+    assert not room[..., 1::2].any()
+    room = np.zeros(a.shape[::-1], np.float32)
+    _core.subtract(a, b, room.T)
+    np.testing.assert_array_equal(room.T, a - b)
+
+
+def test_transposed_operand_overlaps_out() -> None:
+    x = np.random.default_rng(0).standard_normal((150, 150)).astype(np.float32)
+    want = x + x.T
+    _core.add(x, x.T, x)
+    np.testing.assert_array_equal(x, want)
 
 
 def test_many_axes() -> None:

@@ -4,6 +4,7 @@
 // tile, block, packing and partition never changes a bit.
 #include "kernels/gemm.h"
 
+#include "kernels/copy_loops.h"
 #include "kernels/gemv.h"
 
 namespace pydl::PYDL_ISA {
@@ -28,59 +29,6 @@ template <class T>
 constexpr GemmBlocks kBlocks = {kMainVectors * kLanes<T>, kKc, kRoom / ptrdiff_t(sizeof(T))};
 
 // ---- copies ------------------------------------------------------------------------------------
-
-// n elements; short runs cost a few moves, not a call.
-template <class T>
-inline void copy_run(T* to, const T* from, ptrdiff_t n) {
-  for (; n >= kLanes<T>; n -= kLanes<T>, to += kLanes<T>, from += kLanes<T>) store(to, load(from));
-#pragma GCC unroll 4
-  for (ptrdiff_t half = kLanes<T> / 2; half > 0; half /= 2) {
-    if (n & half) {
-      __builtin_memcpy(to, from, size_t(half) * sizeof(T));
-      to += half;
-      from += half;
-    }
-  }
-}
-
-// to[i * to_row + j] = from[i * from_row + j * from_col] for i < rows, j < cols. Contiguous columns
-// of `from` are copied in squares of V, along a few of them at a time, the square below fetched
-// meanwhile; what is left in smaller squares.
-template <class T, class V = Vec<T>>
-[[gnu::noinline]] void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
-                                  ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
-  if (from_col == 1) {
-    for (ptrdiff_t i = 0; i < rows; ++i) copy_run(to + i * to_row, from + i * from_row, cols);
-    return;
-  }
-  constexpr ptrdiff_t kSide = sizeof(V) / sizeof(T);
-  typedef T Quad __attribute__((vector_size(16)));
-  if (sizeof(V) > 16 && min(rows, cols) < kSide)
-    return copy_block<T, Quad>(to, to_row, from, from_row, from_col, rows, cols);
-  ptrdiff_t m = 0, n = 0;  // of the squares
-  if (from_row == 1) m = rows / kSide * kSide, n = cols / kSide * kSide;
-  for (ptrdiff_t j = 0; j < n; j += kSide)
-    for (ptrdiff_t i = 0; i < m; i += kSide) {
-      const T* at = from + i + j * from_col;
-      const Transposed<V, T> square(at, from_col);
-#pragma GCC unroll 16
-      for (int q = 0; q < kSide; ++q) {
-        __builtin_prefetch(at + q * from_col + kSide);
-        __builtin_memcpy(to + (i + q) * to_row + j, &square.row[q], sizeof(V));
-      }
-    }
-  if constexpr (sizeof(V) > 16) {
-    if (n < cols)
-      copy_block<T, Quad>(to + n, to_row, from + n * from_col, from_row, from_col, m, cols - n);
-    if (m < rows)
-      copy_block<T, Quad>(to + m * to_row, to_row, from + m * from_row, from_row, from_col,
-                          rows - m, cols);
-  } else {
-    for (ptrdiff_t i = 0; i < rows; ++i)
-      for (ptrdiff_t j = i < m ? n : 0; j < cols; ++j)
-        to[i * to_row + j] = from[i * from_row + j * from_col];
-  }
-}
 
 // k rows of a panel of B, padded with zeros to whole vectors.
 template <class T>

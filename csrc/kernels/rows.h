@@ -39,11 +39,6 @@ inline void for_each_vector(ptrdiff_t n, F f) {
   if (i < n) f(i, n - i);
 }
 
-template <class T, int kBytes>
-struct Part {
-  typedef T Type __attribute__((vector_size(kBytes)));
-};
-
 // Folds the lanes of one register: lane i with lane i + half, the halves shrinking to one lane.
 template <class T, class V, class F>
 inline T fold_lanes(V v, F combine) {
@@ -52,7 +47,7 @@ inline T fold_lanes(V v, F combine) {
     return combine(v[0], v[1]);
   } else {
     struct Halves {
-      typename Part<T, kHalf>::Type low, high;
+      typename VecOf<T, kHalf>::Type low, high;
     };
     const auto halves = bitcast<Halves>(v);
     return fold_lanes<T>(combine(halves.low, halves.high), combine);

@@ -2,6 +2,7 @@
 #include "table.h"
 
 #include "kernels/conv.h"
+#include "kernels/copy.h"
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
 #include "kernels/gemm.h"
@@ -25,6 +26,7 @@ extern const ReduceKernels reduce_kernels;
 extern const GemmKernels gemm_kernels;
 extern const NnKernels nn_kernels;
 extern const GatherKernels gather_kernels;
+extern const CopyKernels copy_kernels;
 extern const RandomKernels random_kernels;
 extern const OptimizerKernels optimizer_kernels;
 extern const SparseKernels sparse_kernels;
@@ -34,7 +36,8 @@ extern const ZeroSkipKernels zero_skip_kernels;
 
 extern constinit const KernelTable kernels = {
     PYDL_TEXT(PYDL_ISA), kVectorBytes,   elementwise_kernels, reduce_kernels,    gemm_kernels,
-    nn_kernels,          gather_kernels, random_kernels,      optimizer_kernels, sparse_kernels,
-    conv_kernels,        pool_kernels,   zero_skip_kernels,   fma_peak,          kFmaPeakFlops};
+    nn_kernels,          gather_kernels, copy_kernels,        random_kernels,    optimizer_kernels,
+    sparse_kernels,      conv_kernels,   pool_kernels,        zero_skip_kernels, fma_peak,
+    kFmaPeakFlops};
 
 }  // namespace pydl::PYDL_ISA

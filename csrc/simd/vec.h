@@ -25,12 +25,12 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-template <class T>
+template <class T, int kBytes>
 struct VecOf {
-  typedef T Type __attribute__((vector_size(kVectorBytes)));
+  typedef T Type __attribute__((vector_size(kBytes)));
 };
 template <class T>
-using Vec = typename VecOf<T>::Type;  // kVectorBytes wide
+using Vec = typename VecOf<T, kVectorBytes>::Type;
 template <class T>
 constexpr ptrdiff_t kLanes = kVectorBytes / sizeof(T);
 
