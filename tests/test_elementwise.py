@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from errors import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import BINARY, UNARY
+from subprocesses import run_script
 
 import pydl
 from pydl import _core, ops
@@ -305,6 +308,43 @@ def test_transposed_operands(order: Any, data: st.DataObject) -> None:
     room = np.zeros(a.shape[::-1], np.float32)
     _core.subtract(a, b, room.T)
     np.testing.assert_array_equal(room.T, a - b)
+
+
+GUARDED = """
+import ctypes, itertools, sys
+import numpy as np
+from pydl import _core
+
+libc, page = ctypes.CDLL(None), 4096
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+room = 64 * page
+start = libc.mmap(None, room + 2 * page, 3, 0x22, -1, 0) + page
+assert libc.mprotect(start - page, page, 0) == libc.mprotect(start + room, page, 0) == 0
+rng = np.random.default_rng(0)
+sides = (1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 64, 129)
+for dtype, n, m, last in itertools.product("u1 i2 f4 f8".split(), sides, sides, (False, True)):
+    bytes = n * m * np.dtype(dtype).itemsize
+    memory = (ctypes.c_char * bytes).from_address(start + room - bytes if last else start)
+    x = np.frombuffer(memory, dtype).reshape(n, m)
+    x[...] = rng.integers(0, 100, x.shape)
+    assert np.array_equal(_core.copy(x.T), x.T)
+    index = rng.integers(0, n, 50)
+    assert np.array_equal(_core.take(x, index, 0), x[index])
+    if dtype in ("f4", "f8"):
+        assert np.array_equal(_core.add(x.T, x.T), x.T + x.T)
+        assert np.array_equal(_core.scatter_add(np.arange(n), x, n), x)
+        assert np.array_equal(_core.negative(x.T.copy().T, x), x)  # writes there
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mmap as Linux has it")
+def test_no_access_beyond_an_array(tmp_path: Path) -> None:
+    """Arrays that end, or start, at a page that must not be touched."""
+    script = tmp_path / "guarded.py"
+    script.write_text(GUARDED)
+    run_script(script, folder=tmp_path)
 
 
 def test_transposed_operand_overlaps_out() -> None:

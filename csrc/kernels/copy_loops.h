@@ -6,6 +6,8 @@
 namespace pydl::PYDL_ISA {
 namespace {
 
+constexpr ptrdiff_t kLongRun = 1024;  // bytes, worth a call of memcpy
+
 // n elements; short runs cost a few moves, not a call.
 template <class T>
 inline void copy_run(T* to, const T* from, ptrdiff_t n) {
@@ -27,7 +29,12 @@ template <class T, class V = Vec<T>>
 [[gnu::noinline]] void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
                                   ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
   if (from_col == 1) {
-    for (ptrdiff_t i = 0; i < rows; ++i) copy_run(to + i * to_row, from + i * from_row, cols);
+    for (ptrdiff_t i = 0; i < rows; ++i) {
+      if (cols * ptrdiff_t(sizeof(T)) < kLongRun)
+        copy_run(to + i * to_row, from + i * from_row, cols);
+      else
+        __builtin_memcpy(to + i * to_row, from + i * from_row, size_t(cols) * sizeof(T));
+    }
     return;
   }
   constexpr ptrdiff_t kSide = sizeof(V) / sizeof(T);

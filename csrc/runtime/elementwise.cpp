@@ -22,7 +22,8 @@ namespace {
 constexpr ptrdiff_t kTile = 256;              // elements of a row staged at a time
 constexpr ptrdiff_t kBlockBytes = 64 * 1024;  // of the operands that are transposed
 constexpr ptrdiff_t kBlockColumns = 128;
-constexpr ptrdiff_t kShortRow = 1024;            // bytes
+constexpr ptrdiff_t kShortRow = 8192;            // bytes
+constexpr ptrdiff_t kShortBlock = 4096;          // bytes
 constexpr ptrdiff_t kGrainElements = 32 * 1024;  // additions that are worth a thread
 constexpr ptrdiff_t kStreamGrain = 256 * 1024;   // longer runs, where memory sets the pace
 
@@ -273,10 +274,18 @@ bool plan_blocks(ElementwiseArgs& a) {
     for (int axis = 1; axis < a.ndim; ++axis)
       if (transposed(k, axis)) second = axis;
   const bool copies = std::find(kCopyLoops, std::end(kCopyLoops), a.loop) != std::end(kCopyLoops);
+  if (second == 0 && copies && a.ndim > 1 && a.shape[0] * a.item[0] <= kShortRow) {
+    const auto bytes = [&](int axis) {
+      return std::min(a.shape[0] * a.shape[axis] * a.item[0], kShortBlock);
+    };
+    second = 1;
+    for (int axis = 2; axis < a.ndim; ++axis)
+      if (bytes(axis) > bytes(second)) second = axis;
+  }
   if (second) {
     std::swap(a.shape[1], a.shape[second]);
     for (int k = 0; k < a.count; ++k) std::swap(a.strides[k][1], a.strides[k][second]);
-  } else if (!copies || a.ndim == 1 || a.shape[0] * a.item[0] > kShortRow) {
+  } else {
     return false;
   }
   a.transposed = 0;
@@ -286,10 +295,11 @@ bool plan_blocks(ElementwiseArgs& a) {
   }
   // Rows of a transposed copy that meet in few sets of L1 are better written one by one: 2048 x
   // 2048 floats take 0.55 ms then, 0.85 otherwise.
-  a.moves = copies && a.strides[1][0] == a.item[1] && !(second && a.strides[1][1] % 1024 == 0);
+  a.moves =
+      copies && a.strides[1][0] == a.item[1] && !(a.transposed && a.strides[1][1] % 1024 == 0);
   const ptrdiff_t most = kBlockBytes / std::max(2, std::popcount(a.transposed)) / item;
   const auto squares = [](ptrdiff_t n) { return n < 16 ? n : n / 16 * 16; };
-  a.columns = std::min(a.shape[0], kBlockColumns);
+  a.columns = std::min(a.shape[0], a.transposed ? kBlockColumns : most);
   a.rows = std::min(a.shape[1], squares(most / a.columns));
   a.columns = std::min(a.shape[0], squares(most / a.rows));
   a.streams = false;
