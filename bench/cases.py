@@ -14,8 +14,9 @@ from typing import Any
 
 from bench import course
 
-ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS, CONTROL = (
+ELEMENTWISE, COPY, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS, CONTROL = (
     "elementwise",
+    "copy",
     "reduce",
     "nn",
     "matmul",
@@ -25,10 +26,10 @@ ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS, CONTROL = (
     "control",
 )
 FAMILIES = {
-    "ops": (ELEMENTWISE, REDUCE, NN),
-    "all": (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS),
-    **{name: (name,) for name in (ELEMENTWISE, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS)},
+    "ops": (ELEMENTWISE, COPY, REDUCE, NN),
+    "all": (ELEMENTWISE, COPY, REDUCE, NN, MATMUL, SPARSE, CONV, MODELS),
 }
+FAMILIES |= {name: (name,) for name in FAMILIES["all"]}
 
 FLOAT = 4  # bytes
 IN_L2 = 1 << 15  # floats of one array: three of them fill 384 KiB
@@ -47,7 +48,7 @@ class Case:
 
     Attributes:
       name: unique among all cases.
-      family: elementwise, reduce, nn, matmul, sparse, conv, models or control.
+      family: elementwise, copy, reduce, nn, matmul, sparse, conv, models or control.
       kind: name of the function that builds it, in each module of `frameworks/`.
       args: keyword arguments of that function.
       flops: floating-point operations of a call, where the FMA peak is the limit.
@@ -123,6 +124,38 @@ def elementwise(table: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
     for row in table:
         for n in (IN_L2, OUT_OF_CACHE):
             yield table_case(row, n)
+
+
+def copy() -> Iterator[Case]:
+    """What only moves elements: transposes, rows by index and back, one-hot, concat, where."""
+    for shape, axes in (
+        ((512, 512), (1, 0)),
+        ((2048, 2048), (1, 0)),
+        ((32, 28, 28, 64), (0, 3, 1, 2)),  # images to channels first, and back
+        ((32, 64, 28, 28), (0, 2, 3, 1)),
+        ((32, 3, 224, 224), (0, 2, 3, 1)),
+        ((64, 128, 8, 64), (0, 2, 1, 3)),  # heads of attention
+    ):
+        name = f"transpose-{_text(shape)}-{''.join(map(str, axes))}"
+        args: dict[str, Any] = {"shape": shape, "axes": axes}
+        yield Case(name, COPY, "transpose", args, bytes=_traffic(shape, shape))
+    for rows, columns, count in ((10000, 64, 512 * 80), (10000, 16, 512 * 80), (60000, 784, 128)):
+        args = {"rows": rows, "columns": columns, "count": count}
+        taken, name = (count, columns), f"{_text((rows, columns))}-{count}"
+        yield Case(f"take-{name}", COPY, "take", args, bytes=_traffic(taken, taken))
+        if count > rows:  # words; a batch of rows has no gradient
+            traffic = _traffic(taken, taken, taken, (rows, columns))
+            yield Case(f"take-train-{name}", COPY, "take_train", args, bytes=traffic)
+    for n, classes in ((60000, 10), (512, 1000)):
+        args = {"n": n, "classes": classes}
+        # Written only: the limit is of copying half as many.
+        traffic = _traffic((n, classes), (2 * n,))
+        yield Case(f"one_hot-{_text((n, classes))}", COPY, "one_hot", args, bytes=traffic)
+    for shape, axis in (((512, 512), 1), ((128, 28, 28, 32), 3), ((2048, 2048), 0)):
+        args, traffic = {"shape": shape, "axis": axis}, 4 * _traffic(shape)
+        yield Case(f"concat-{_text(shape)}-axis{axis}", COPY, "concat", args, bytes=traffic)
+    for n in (IN_L2, OUT_OF_CACHE):
+        yield Case(f"where-{n}", COPY, "where", {"n": n}, bytes=_traffic((3 * n,)) + n)
 
 
 def reduce() -> Iterator[Case]:
@@ -312,7 +345,7 @@ def models() -> Iterator[Case]:
 def all_cases(table: Sequence[Mapping[str, Any]]) -> list[Case]:
     """Every case once; `table` is `pydl._core.ops`."""
     found: dict[str, Case] = {}
-    builders = (elementwise(table), reduce(), nn(), matmul(), sparse(), conv(), models())
+    builders = (elementwise(table), copy(), reduce(), nn(), matmul(), sparse(), conv(), models())
     for case in itertools.chain(*builders):
         if found.setdefault(case.name, case) is not case:
             raise ValueError(f"bench: two cases are called {case.name}")

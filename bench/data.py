@@ -27,6 +27,11 @@ def factors(m: int, k: int, n: int, layout: str, batch: int) -> tuple[np.ndarray
     return uniform((*many, *a), seed=0), uniform((*many, *b), seed=1)
 
 
+def indices(most: int, count: int) -> np.ndarray:
+    """int64 in [0, most)."""
+    return np.random.default_rng(2).integers(0, most, count)
+
+
 def bag_of_words(batch: int, inputs: int, per_row: int) -> np.ndarray:
     """Ones in `per_row` random places of each row."""
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Element-wise ops, reductions, softmax, convolution, pooling; a control without pydl."""
+"""Element-wise ops, copies, reductions, softmax, convolution, pooling; a control without pydl."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def test_every_op_has_a_bench(benchmark: Any) -> None:
 
 @pytest.mark.parametrize("case", list(cases.elementwise(_core.ops)), ids=lambda c: c.name)
 def test_elementwise(measure: Any, case: cases.Case) -> None:
+    measure(case)
+
+
+@pytest.mark.parametrize("case", list(cases.copy()), ids=lambda c: c.name)
+def test_copy(measure: Any, case: cases.Case) -> None:
     measure(case)
 
 

@@ -532,6 +532,10 @@ def test_take(dtype: str, index_dtype: Any) -> None:
         got = _core.take(x, np.asarray(index), axis)
         assert got.dtype == x.dtype
         np.testing.assert_array_equal(got, np.take(x, index, axis))
+        for width in (8, 16, 32, 64, 65):  # features, of which some are usual
+            wide_rows = np.broadcast_to(x[..., :1], (4, 5, width))
+            got = _core.take(wide_rows, np.asarray(index % 4), 0)
+            np.testing.assert_array_equal(got, wide_rows[index % 4])
         np.testing.assert_array_equal(
             _core.take(x.T, np.asarray(index), 2 - axis), np.take(x.T, index, 2 - axis)
         )
@@ -545,7 +549,8 @@ def test_take(dtype: str, index_dtype: Any) -> None:
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "float32", "float64"])
 def test_scatter_add(dtype: str) -> None:
-    for rows, columns, count in ((5, 3, 40), (1, 1, 10), (100, 64, 3000), (7, 2, 0)):
+    shapes = ((5, 3, 40), (1, 1, 10), (100, 64, 3000), (7, 2, 0), (9, 33, 256), (300, 17, 1025))
+    for rows, columns, count in shapes:
         r = rng(rows)
         index = r.integers(-rows, rows, count)
         x = r.normal(0, 10, (count, columns)).astype(dtype)

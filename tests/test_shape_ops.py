@@ -329,9 +329,11 @@ def test_errors(call: Any, text: str) -> None:
 
 
 def test_index_errors() -> None:
-    with pytest.raises(IndexError, match="take: index 3 is out of range for an axis of length 3"):
+    with pytest.raises(
+        IndexError, match="take: index 3 at position 0 is out of range for an axis of length 3"
+    ):
         pydl.take(pydl.zeros(3), [3])
-    with pytest.raises(IndexError, match="take: index -4 is out of range"):
+    with pytest.raises(IndexError, match="take: index -4 at position 0 is out of range"):
         pydl.take(pydl.zeros(3), -4)
     with pytest.raises(TypeError, match="take: indices must be integers, got float64"):
         pydl.take(pydl.zeros(3), np.array([0.5]))

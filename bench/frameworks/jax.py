@@ -44,6 +44,39 @@ def binary(op: str, a: Sequence[int], b: Sequence[int], low: float, high: float)
     return None if f is None else _jitted(f, *operands)
 
 
+def transpose(shape: Sequence[int], axes: Sequence[int]) -> Callable[[], Any]:
+    return _jitted(lambda x: x.transpose(axes), data.uniform(shape))
+
+
+def take(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    index = data.indices(rows, count)
+    return _jitted(lambda x, i: jnp.take(x, i, axis=0), data.uniform((rows, columns)), index)
+
+
+def take_train(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    def both(x: Any, i: Any, g: Any) -> Any:
+        y, pull_back = jax.vjp(lambda x: jnp.take(x, i, axis=0), x)
+        return pull_back(g)[0], y
+
+    g = data.uniform((count, columns), seed=1)
+    run = _jitted(both, data.uniform((rows, columns)), data.indices(rows, count), g)
+    return lambda: run()[0]
+
+
+def one_hot(n: int, classes: int) -> Callable[[], Any]:
+    return _jitted(lambda i: jax.nn.one_hot(i, classes), data.indices(classes, n))
+
+
+def concat(shape: Sequence[int], axis: int) -> Callable[[], Any]:
+    operands = [data.uniform(shape, seed=seed) for seed in (0, 1)]
+    return _jitted(lambda a, b: jnp.concatenate([a, b], axis), *operands)
+
+
+def where(n: int) -> Callable[[], Any]:
+    a, b, c = (data.uniform((n,), seed=seed) for seed in (0, 1, 2))
+    return _jitted(jnp.where, c > 0, a, b)
+
+
 def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
     f = getattr(jnp, op)
     return _jitted(lambda x: f(x, axis=axis), data.uniform(shape))

@@ -38,6 +38,43 @@ def binary(op: str, a: Sequence[int], b: Sequence[int], low: float, high: float)
     return None if f is None else lambda: f(x, y)
 
 
+def transpose(shape: Sequence[int], axes: Sequence[int]) -> Callable[[], Any]:
+    x = data.uniform(shape).transpose(axes)
+    return lambda: np.ascontiguousarray(x)
+
+
+def take(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    x, index = data.uniform((rows, columns)), data.indices(rows, count)
+    return lambda: np.take(x, index, axis=0)
+
+
+def take_train(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    index, g = data.indices(rows, count), data.uniform((count, columns), seed=1)
+
+    def run() -> np.ndarray:
+        total = np.zeros((rows, columns), np.float32)
+        np.add.at(total, index, g)
+        return total
+
+    return run
+
+
+def one_hot(n: int, classes: int) -> Callable[[], Any]:
+    index, ones = data.indices(classes, n), np.eye(classes, dtype=np.float32)
+    return lambda: ones[index]
+
+
+def concat(shape: Sequence[int], axis: int) -> Callable[[], Any]:
+    operands = [data.uniform(shape, seed=seed) for seed in (0, 1)]
+    return lambda: np.concatenate(operands, axis)
+
+
+def where(n: int) -> Callable[[], Any]:
+    a, b, c = (data.uniform((n,), seed=seed) for seed in (0, 1, 2))
+    positive = c > 0
+    return lambda: np.where(positive, a, b)
+
+
 def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
     f, x = getattr(np, op), data.uniform(shape)
     return lambda: f(x, axis=axis)

@@ -38,6 +38,38 @@ def recorded_add(n: int) -> Callable[[], Any]:
     return lambda: x + y
 
 
+def transpose(shape: Sequence[int], axes: Sequence[int]) -> Callable[[], Any]:
+    x = pydl.permute_dims(pydl.tensor(data.uniform(shape)), axes)
+    return lambda: x.copy()
+
+
+def take(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    x, index = pydl.tensor(data.uniform((rows, columns))), data.indices(rows, count)
+    return lambda: pydl.take(x, index, axis=0)
+
+
+def take_train(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    x = pydl.tensor(data.uniform((rows, columns)), requires_grad=True)
+    index, g = data.indices(rows, count), pydl.tensor(data.uniform((count, columns), seed=1))
+    return gradient([x], lambda: pydl.take(x, index, axis=0), g)
+
+
+def one_hot(n: int, classes: int) -> Callable[[], Any]:
+    index = pydl.tensor(data.indices(classes, n))
+    return lambda: pydl.one_hot(index, classes)
+
+
+def concat(shape: Sequence[int], axis: int) -> Callable[[], Any]:
+    operands = [pydl.tensor(data.uniform(shape, seed=seed)) for seed in (0, 1)]
+    return lambda: pydl.concat(operands, axis=axis)
+
+
+def where(n: int) -> Callable[[], Any]:
+    a, b, c = (pydl.tensor(data.uniform((n,), seed=seed)) for seed in (0, 1, 2))
+    positive = c > 0
+    return lambda: pydl.where(positive, a, b)
+
+
 def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
     f, x = getattr(pydl, op), pydl.tensor(data.uniform(shape))
     return lambda: f(x, axis=axis)

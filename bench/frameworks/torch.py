@@ -55,6 +55,38 @@ def recorded_add(n: int) -> Callable[[], Any]:
     return lambda: x + y
 
 
+def transpose(shape: Sequence[int], axes: Sequence[int]) -> Callable[[], Any]:
+    x = _uniform(shape).permute(*axes)
+    return lambda: x.contiguous()
+
+
+def take(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    x, index = _uniform((rows, columns)), torch.from_numpy(data.indices(rows, count))
+    return lambda: F.embedding(index, x)
+
+
+def take_train(rows: int, columns: int, count: int) -> Callable[[], Any]:
+    x = _uniform((rows, columns)).requires_grad_()
+    index = torch.from_numpy(data.indices(rows, count))
+    return gradient([x], lambda: F.embedding(index, x), _uniform((count, columns), -1, 1, 1))
+
+
+def one_hot(n: int, classes: int) -> Callable[[], Any]:
+    index = torch.from_numpy(data.indices(classes, n))
+    return lambda: F.one_hot(index, classes).float()
+
+
+def concat(shape: Sequence[int], axis: int) -> Callable[[], Any]:
+    operands = [_uniform(shape, -1, 1, seed) for seed in (0, 1)]
+    return lambda: torch.cat(operands, dim=axis)
+
+
+def where(n: int) -> Callable[[], Any]:
+    a, b, c = (_uniform((n,), -1, 1, seed) for seed in (0, 1, 2))
+    positive = c > 0
+    return lambda: torch.where(positive, a, b)
+
+
 def reduce(op: str, shape: Sequence[int], axis: int | None) -> Callable[[], Any]:
     x, var = _uniform(shape), functools.partial(torch.var, correction=0)
     f = find(op, torch, max=torch.amax, var=var)

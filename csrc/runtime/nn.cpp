@@ -283,7 +283,7 @@ void take(const View& x, const View& index, int axis, const View& out) {
 }
 
 void scatter_add(const View& index, const View& x, bool accumulate, const View& out) {
-  constexpr ptrdiff_t kMostChunks = 8;  // each of which walks the whole index
+  constexpr ptrdiff_t kMostChunks = 4;  // each of which walks the whole index
   const ptrdiff_t rows = out.shape[0], columns = rows ? out.size() / rows : 0;
   const ScatterAddArgs args{x.data,  index.data, integer_bytes(index), out.data, rows, index.size(),
                             columns, accumulate};

@@ -15,12 +15,17 @@ from pydl.ops.shape import _index, contiguous, moveaxis, reshape
 from pydl.tensor import Tensor, constant, host_read, to_array, wrap
 
 
-def _positions(who: str, indices: Any, n: int) -> np.ndarray:
+def _integers(who: str, indices: Any) -> np.ndarray:
     array = to_array(indices, None, who)
     if array.dtype.kind not in "iu":
         if array.size:
             raise TypeError(f"{who}: indices must be integers, got {array.dtype}")
         array = array.astype(np.int64)
+    return array
+
+
+def _positions(who: str, indices: Any, n: int) -> np.ndarray:
+    array = _integers(who, indices)
     if array.size:
         low, high = int(array.min()), int(array.max())
         if low < -n or high >= n:
@@ -32,8 +37,9 @@ def _positions(who: str, indices: Any, n: int) -> np.ndarray:
 
 
 def _indices(who: str, indices: Any, n: int) -> np.ndarray:
-    """Checked positions on an axis of length n, as kernels take them; negative ones may stay."""
-    return _as_index(_positions(who, indices, n))
+    """Positions on an axis of length n, as kernels take them and check them; negative ones stay."""
+    array = _integers(who, indices)
+    return _as_index(_positions(who, array, n) if array.dtype == np.uint64 else array)
 
 
 def _as_index(array: np.ndarray) -> np.ndarray:
@@ -106,7 +112,7 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
 def _scatter_add(x: np.ndarray, updates: np.ndarray, /, index: np.ndarray) -> np.ndarray:
     if x.dtype not in FLOATS:
         y = x.copy()
-        np.add.at(y, index, updates)
+        np.add.at(y, _positions("scatter_add", index, x.shape[0]), updates)
         return y
     return _core.add(x, _core.scatter_add(index, contiguous(updates), x.shape[0]))
 
