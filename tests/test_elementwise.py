@@ -380,6 +380,47 @@ def test_out(name: str) -> None:
     assert not room.numpy()[:, 0].any()
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda x, y: pydl.exp(x, y),
+            "exp: unexpected argument after 1 of them; takes x, out=None",
+        ),
+        (
+            lambda x, y: pydl.round(x, 2),
+            "round: unexpected argument after 1 of them; takes x, out=None",
+        ),
+        (
+            lambda x, y: pydl.elu(x, y),
+            "elu: alpha must be a number, got array([0., 0.], dtype=float32)",
+        ),
+        (lambda x, y: pydl.elu(x, alpha="a"), "elu: alpha must be a number, got 'a'"),
+        (
+            lambda x, y: pydl.elu(x, 1, alpha=2),
+            "elu: unexpected argument 'alpha'; takes x, alpha, out=None",
+        ),
+        (
+            lambda x, y: pydl.relu(x, y),
+            "relu: negative_slope must be a number, got array([0., 0.], dtype=float32)",
+        ),
+        (lambda x, y: pydl.relu(x, threshold=None), "relu: threshold must be a number, got None"),
+    ],
+)
+def test_parameters_are_numbers(call: Any, text: str) -> None:
+    """An array is no parameter: `out` has a name, so that what it holds is never recorded."""
+    with raises(TypeError, text):
+        call(pydl.Variable([1.0, 2.0]), np.zeros(2, np.float32))
+
+
+def test_bounds_of_nan() -> None:
+    x, nan = pydl.tensor([1.0, 2.0]), float("nan")
+    for bounds in ((nan, 2.0), (0.0, nan), (np.float32(nan), None), (pydl.tensor(nan), 3.0)):
+        assert np.isnan(pydl.clip(x, *bounds).numpy()).all()
+    with raises(ValueError, "relu: max_value must be None or at least 0, got nan"):
+        pydl.relu(x, max_value=nan)
+
+
 def test_out_of_other_dtypes_and_own_operand() -> None:
     out = np.empty((2, 3), np.int64)
     pydl.add([[1], [2]], np.arange(3), out=out)

@@ -274,6 +274,23 @@ def test_creation() -> None:
     same(pydl.full_like(pydl.zeros(2), 3), [3, 3])
     assert pydl.arange(3.0).dtype == np.float32 and pydl.arange(3).dtype == np.int64
     same(pydl.triu(pydl.ones((3, 3))), np.triu(np.ones((3, 3))))
+    for k in (-3, -1, 0, 1, 9):
+        for x in (np.full((2, 3, 4), -np.inf), np.array([[np.nan, 1], [2, np.nan]])):
+            same(pydl.triu(x, k=k), np.triu(x, k))
+            same(pydl.tril(x, k=k), np.tril(x, k))
+    for dtype in (np.bool_, np.uint8, np.int64, np.float64):
+        same(pydl.triu(np.ones((3, 2), dtype)), np.triu(np.ones((3, 2), dtype)))
+    x = pydl.tensor(np.ones((2, 2)), requires_grad=True)
+    pydl.tril(x).backward(pydl.tensor([[1.0, np.inf], [np.nan, 1.0]], dtype="float64"))
+    np.testing.assert_array_equal(x.grad.numpy(), [[1, 0], [np.nan, 1]])
+
+
+def test_gradient_of_norm_is_zero_at_zero() -> None:
+    x = pydl.tensor([[0.0, 0.0], [3.0, 4.0]])
+    for order in (1, 2, 3, np.inf):
+        slope = pydl.grad(lambda v, order=order: pydl.sum(pydl.norm(v, order, axis=1)))(x)
+        np.testing.assert_array_equal(slope.numpy()[0], 0)
+    check_gradients(lambda v: pydl.norm(v, axis=1), rng.normal(size=(3, 4)))
 
 
 def test_search_and_rank() -> None:

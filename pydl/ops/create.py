@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pydl import check, config
+from pydl.ops.elementwise import where
 from pydl.ops.promote import as_tensor
 from pydl.tensor import Tensor, constant, dtype_of, host_read, to_array, wrap
 
@@ -123,14 +124,35 @@ def linspace(
 
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:
-    """The matrix (or stack of matrices) x with zeros above the k-th diagonal."""
-    return as_tensor(x, "tril") * constant(np.tri(*_matrix("tril", x), k, dtype=as_tensor(x).dtype))
+    """The matrix (or stack of matrices) x with zeros above the k-th diagonal.
+
+    >>> import pydl
+    >>> pydl.tril(pydl.ones((2, 2)))
+    Tensor([[1., 0.],
+            [1., 1.]])
+    """
+    return where(_lower("tril", x, k), x, _zero(x))
 
 
 def triu(x: Any, /, *, k: int = 0) -> Tensor:
-    """The matrix (or stack of matrices) x with zeros below the k-th diagonal."""
-    mask = 1 - np.tri(*_matrix("triu", x), k - 1)
-    return as_tensor(x, "triu") * constant(mask.astype(as_tensor(x).dtype))
+    """The matrix (or stack of matrices) x with zeros below the k-th diagonal.
+
+    >>> import pydl
+    >>> pydl.triu(pydl.full((2, 2), -float("inf")), k=1)
+    Tensor([[  0., -inf],
+            [  0.,   0.]])
+    """
+    return where(_lower("triu", x, check.integer("triu", "k", k) - 1), _zero(x), x)
+
+
+def _zero(x: Any) -> Tensor:
+    return wrap(constant(np.zeros((), as_tensor(x).dtype)))
+
+
+def _lower(who: str, x: Any, k: int) -> Tensor:
+    """Whether a position of the matrix x is on or below the k-th diagonal."""
+    k = max(-(2**62), min(check.integer(who, "k", k), 2**62))
+    return wrap(constant(np.tri(*_matrix(who, x), k, dtype=np.bool_)))
 
 
 def _matrix(who: str, x: Any) -> tuple[int, int]:

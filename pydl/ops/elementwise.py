@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl import _core
+from pydl import _core, check
 from pydl.autograd import op
 from pydl.ops.factory import binary, unary, write
 from pydl.ops.promote import FLOATS, as_tensor, cast, is_weak, promote, result_type
@@ -212,12 +212,14 @@ def relu(
     >>> pydl.relu(pydl.tensor([-1.0, 0.0, 2.0]))
     Tensor([0., 0., 2.])
     """
-    if negative_slope == 0 and max_value is None and threshold == 0:
+    numbers = isinstance(negative_slope, (int, float)) and isinstance(threshold, (int, float))
+    if numbers and negative_slope == 0 == threshold and max_value is None:
         return _relu(x, out=out)
-    if max_value is not None and max_value < 0:
+    limit = math.inf if max_value is None else check.number("relu", "max_value", max_value)
+    if not limit >= 0:
         raise ValueError(f"relu: max_value must be None or at least 0, got {max_value}")
-    limit = math.inf if max_value is None else float(max_value)
-    return _relu(x, float(negative_slope), limit, float(threshold), out=out)
+    slope = check.number("relu", "negative_slope", negative_slope)
+    return _relu(x, slope, limit, check.number("relu", "threshold", threshold), out=out)
 
 
 relu.op_name = "relu"  # type: ignore[attr-defined]
@@ -262,7 +264,7 @@ def clip(x: Any, /, min: Any = None, max: Any = None, *, out: Any = None) -> Ten
     Tensor([-1. ,  0.5,  1. ])
     """
     x = as_tensor(x, "clip")
-    if x.dtype in FLOATS and all(b is None or is_weak(b) for b in (min, max)):
+    if x.dtype in FLOATS and all(b is None or (is_weak(b) and b == b) for b in (min, max)):
         low, high = -math.inf if min is None else min, math.inf if max is None else max
         return _clip(x, low, high, out=out)
     if min is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl import _core
+from pydl import _core, check
 from pydl.autograd import Node, define_gradient, recording
 from pydl.ops.promote import FLOATS, cast, is_weak, promote
 from pydl.ops.symbols import NoValues
@@ -44,12 +44,16 @@ def _bind(
     name: str, defaults: dict[str, float], params: tuple[float, ...], named: dict[str, float]
 ) -> tuple[float, ...]:
     """Parameters given by position and by name, in the kernel's order."""
-    wrong = [n for n in named if n not in list(defaults)[len(params) :]]
-    if wrong:
-        takes = ", ".join(("x", *defaults))
-        raise TypeError(f"{name}: unexpected argument {wrong[0]!r}; takes {takes}")
-    rest = {**defaults, **named}
-    return (*params, *(rest[n] for n in list(defaults)[len(params) :]))
+    free = list(defaults)[len(params) :]
+    wrong = [repr(n) for n in named if n not in free]
+    if wrong or len(params) > len(defaults):
+        takes = ", ".join(("x", *defaults, "out=None"))
+        what = f"argument {wrong[0]}" if wrong else f"argument after {len(defaults) + 1} of them"
+        raise TypeError(f"{name}: unexpected {what}; takes {takes}")
+    given = {**dict(zip(defaults, params, strict=False)), **named}
+    for key, value in given.items():
+        check.number(name, key, value)
+    return tuple({**defaults, **given}.values())
 
 
 def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> Any:
@@ -75,9 +79,9 @@ def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> An
         return y
 
     def call(x: Any, /, *params: float, out: Any = None, **named: float) -> Tensor:
-        if named:
+        if named or params:
             params = _bind(name, row["params"], params, named)
-        elif not params and out is None:
+        elif out is None:
             quick = operator(x)
             if quick is not None:
                 return quick

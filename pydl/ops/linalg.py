@@ -12,7 +12,7 @@ import numpy as np
 from pydl import _core, check
 from pydl.autograd import op, recording
 from pydl.ops import elementwise
-from pydl.ops.elementwise import abs, astype, multiply, sqrt, square
+from pydl.ops.elementwise import abs, astype, divide, equal, multiply, sqrt, square, where
 from pydl.ops.factory import OPS, TABLE
 from pydl.ops.promote import FLOATS, as_tensor, result_type
 from pydl.ops.reduce import max as max_over
@@ -443,8 +443,20 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     return permute_dims(y, [letters.index(c) for c in output])
 
 
+@op(saves=("y",))
+def _root(x: np.ndarray, /) -> np.ndarray:
+    return _core.sqrt(x)
+
+
+@_root.gradient
+def _(g: Tensor, y: Tensor, x: Tensor) -> Any:
+    return (where(equal(y, 0.0), 0.0, divide(multiply(g, 0.5), y)),)
+
+
 def norm(x: Any, /, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Vector norm (sum |x|^ord)^(1/ord) over the axes; ord may be 1, 2, inf or another number > 0.
+
+    Its gradient is 0 where it is 0.
 
     >>> import pydl
     >>> pydl.norm(pydl.tensor([3.0, 4.0]))
@@ -452,7 +464,8 @@ def norm(x: Any, /, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> T
     """
     x = as_tensor(x, "norm")
     if ord in (2, "euclidean", "fro", None):
-        return sqrt(sum_over(square(x), axis=axis, keepdims=keepdims))
+        squares = sum_over(square(x), axis=axis, keepdims=keepdims)
+        return _root(squares) if squares.dtype in FLOATS else sqrt(squares)
     if ord == 1:
         return sum_over(abs(x), axis=axis, keepdims=keepdims)
     if ord in (math.inf, "inf"):
