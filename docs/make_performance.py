@@ -20,15 +20,13 @@ How fast pydl is beside the peers that its users have, on one machine. Made by
 
     python -m bench.compare FAMILY --threads 1,2 --json FILE
 
-Every framework runs in a process of its own; they take turns in a random order, in several
-rounds. Times are the least of all samples of a call from Python. The ratio is the best peer's time
-over pydl's: above 1 pydl is faster. The share is of the FMA peak of the threads' cores, or of the
-bandwidth of copying (or reading) as many bytes, both measured in the same minutes. The machine is a
-shared one: single figures move by some per cent between runs, and by much more where another job
-took a core. At two threads a ratio far below its neighbours' is mostly such a one: of the lowest,
-784x32@32x512-TN, 784x128@128x256-TN and 128x784@784x512 gave 1.23, 1.12 and 1.22 in a run of their
-own (`--filter NAME --time 0.5`). Tables of v3 are of AVX2 code on the same machine, beside PyTorch
-alone, which uses AVX-512 there; their share is of v3's own peak.
+Every framework runs in a process of its own; they take turns in a random order, in several rounds,
+and the others are stopped meanwhile. Times are the least of all samples of a call from Python. The
+ratio is the best peer's time over pydl's: above 1 pydl is faster. The share is of the FMA peak of
+the threads' cores, or of the bandwidth of copying (or reading) as many bytes, the best of those
+measured in the same rounds. The machine is a shared one: single figures move by some per cent
+between runs, and by much more where another job took a core. Tables of v3 are of AVX2 code on the
+same machine, beside PyTorch alone, which uses AVX-512 there; their share is of v3's own peak.
 """
 
 

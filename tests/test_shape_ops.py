@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pydl
+from pydl import _core
 from pydl.testing import check_gradients
 
 rng = np.random.default_rng(0)
@@ -176,6 +178,23 @@ def test_matmul_of_vectors(shapes: tuple[tuple[int, ...], ...]) -> None:
 )
 def test_matmul_gradients(shapes: tuple[tuple[int, ...], ...]) -> None:
     check_gradients(pydl.matmul, *(rng.standard_normal(s) for s in shapes))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_row_of_a_product_with_a_transpose(dtype: Any) -> None:
+    """One row takes another way than several; its bits are theirs, wherever the matrix lies."""
+    rows = rng.standard_normal((3, 600)).astype(dtype)
+    room = rng.standard_normal(100 * 600 + 4).astype(dtype)
+    for k, n, first in itertools.product(
+        (1, 7, 15, 16, 17, 33, 64, 100, 128, 129, 256, 300, 513, 600),
+        (2, 7, 8, 16, 17, 32, 33, 48, 100),
+        (0, 1, 4),
+    ):
+        b = room[first : first + n * k].reshape(n, k).T
+        whole = _core.matmul(rows[:, :k], b)
+        for i in range(3):
+            row = _core.matmul(rows[i : i + 1, :k], b)
+            np.testing.assert_array_equal(row[0], whole[i], f"{k} {n} {first}")
 
 
 def test_large_products() -> None:

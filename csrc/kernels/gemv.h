@@ -53,41 +53,42 @@ void multiply_row(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_
   });
 }
 
-// The same where B has contiguous columns; k >= V steps, n whole vectors. No bias.
+// The same for GROUPS vectors of contiguous columns of B, k >= V steps. No bias.
+template <int GROUPS, class T>
+void multiply_columns(ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_col, T* c) {
+  constexpr ptrdiff_t V = kLanes<T>;
+  using Part = HalfTransposed<Vec<T>, T>;
+  Vec<T> acc[GROUPS] = {};
+  // Steps [first, last) of the V that start with step p: whole cache lines, where columns have them
+  // in the same places and are long enough.
+  const auto add = [&](ptrdiff_t p, ptrdiff_t first,
+                       ptrdiff_t last) __attribute__((always_inline)) {
+    for_each_vector<GROUPS, V / Part::kRows>([&](int g, int h) {
+      const ptrdiff_t at = p + h * Part::kRows;
+      const Part part(b + g * V * b_col + at, b_col);
+#pragma GCC unroll 16
+      for (int i = 0; i < Part::kRows; ++i)
+        if (const ptrdiff_t step = h * Part::kRows + i; first <= step && step < last)
+          acc[g] = fma(broadcast(a[at + i]), part.row[i], acc[g]);
+    });
+  };
+  ptrdiff_t p = b_col % V == 0 && k >= 8 * V ? to_alignment(b) : 0;
+  if (p > 0) add(0, 0, p);
+  for (; p + V <= k; p += V) add(p, 0, V);
+  if (p < k) add(k - V, p - (k - V), V);
+  for (int g = 0; g < GROUPS; ++g) store(c + g * V, acc[g]);
+}
+
+// The same for n whole vectors of columns. Two side by side, as a chain is long; where columns
+// would meet in one set of L1, no more than one.
 template <class T>
 void multiply_row_transposed(ptrdiff_t n, ptrdiff_t k, const T* a, const T* b, ptrdiff_t b_col,
                              T* c) {
   constexpr ptrdiff_t V = kLanes<T>;
-  using Square = Transposed<Vec<T>, T>;
-  const auto add = [&](Vec<T>& acc, const Square& square, int i, ptrdiff_t p) {
-    acc = fma(broadcast(a[p + i]), square.row[i], acc);
-  };
-  // Squares of whole cache lines; of the first and the last square some steps are left out.
-  const ptrdiff_t head = b_col % V == 0 ? to_alignment(b) : 0, last = (k - head) / V * V + head;
-  // Vectors of chains side by side; where many columns would meet in few sets of L1, no more.
-  const ptrdiff_t width = V * (head && b_col * ptrdiff_t(sizeof(T)) % 1024 ? 4 : 2);
-  for (ptrdiff_t group = 0; group < n; group += width) {
-    const auto for_group = [&](ptrdiff_t p, bool start, auto f) {
-      for (ptrdiff_t j = group; j < min(n, group + width); j += V) {
-        const Square square(b + j * b_col + p, b_col);
-        Vec<T> acc = start ? Vec<T>{} : load(c + j);
-        f(acc, square);
-        store(c + j, acc);
-      }
-    };
-    if (head)
-      for_group(0, true, [&](Vec<T>& acc, const Square& square) {
-        for (int i = 0; i < head; ++i) add(acc, square, i, 0);
-      });
-    for (ptrdiff_t p = head; p < last; p += V)
-      for_group(p, p == 0, [&](Vec<T>& acc, const Square& square) {
-#pragma GCC unroll 16
-        for (int i = 0; i < V; ++i) add(acc, square, i, p);
-      });
-    if (last < k)
-      for_group(k - V, last == 0, [&](Vec<T>& acc, const Square& square) {
-        for (int i = int(V - (k - last)); i < V; ++i) add(acc, square, i, k - V);
-      });
+  const bool pairs = b_col * ptrdiff_t(sizeof(T)) % 4096 != 0;
+  for (ptrdiff_t j = 0, step; j < n; j += step) {
+    step = pairs && j + 2 * V <= n ? 2 * V : V;
+    (step > V ? multiply_columns<2, T> : multiply_columns<1, T>)(k, a, b + j * b_col, b_col, c + j);
   }
 }
 

@@ -36,13 +36,15 @@ inline void exchange(V& a, V& b, Lanes<I...>) {
   a = low;
 }
 
-// Lane j of r[i] and lane i of r[j] change places.
+// Lane j of r[i] and lane i of r[j] change places; with fewer rows than lanes, in each part of a
+// row that has as many lanes as there are rows, 16 bytes at least.
 template <class V, int N, int W = N / 2>
 inline void transpose(V (&r)[N]) {
   if constexpr (W > 0) {
+    constexpr int kLanes = sizeof(V) / sizeof(Element<V>);
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i)
-      if (!(i & W)) exchange<W>(r[i], r[i + W], typename LanesUpTo<N>::Type{});
+      if (!(i & W)) exchange<W>(r[i], r[i + W], typename LanesUpTo<kLanes>::Type{});
     transpose<V, N, W / 2>(r);
   }
 }
@@ -56,6 +58,33 @@ struct Transposed {
 #pragma GCC unroll 16
     for (int i = 0; i < kSide; ++i) __builtin_memcpy(&row[i], from + i * stride, sizeof(V));
     transpose(row);
+  }
+};
+
+// The upper half of that: half as many elements of as many vectors. Registers are few, and a load
+// that joins two halves saves a shuffle. (A vector of 16 bytes is taken whole.)
+template <class V, class T>
+struct HalfTransposed {
+  static constexpr int kSide = sizeof(V) / sizeof(T), kRows = sizeof(V) > 16 ? kSide / 2 : kSide;
+  V row[kRows];
+  HalfTransposed(const T* from, ptrdiff_t stride) {
+    using Half = typename VecOf<T, sizeof(V) / kSide * kRows>::Type;
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      Half half[2];
+      __builtin_memcpy(&half[0], from + i * stride, sizeof(Half));
+      if constexpr (kRows < kSide) {
+        __builtin_memcpy(&half[1], from + (i + kRows) * stride, sizeof(Half));
+        row[i] = join(half[0], half[1], typename LanesUpTo<kSide>::Type{});
+      } else {
+        row[i] = half[0];
+      }
+    }
+    transpose(row);
+  }
+  template <class Half, int... I>
+  static V join(Half low, Half high, Lanes<I...>) {
+    return shuffle<I...>(low, high);
   }
 };
 
