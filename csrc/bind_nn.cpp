@@ -346,6 +346,29 @@ void bind_gather(py::module_& m) {
       },
       py::arg("x"), py::arg("index"), py::arg("axis"));
 
+  // The arrays, of one dtype and equal but along `axis`, one after the other.
+  m.def(
+      "concat",
+      [](const std::vector<py::object>& arrays, int axis) {
+        std::vector<View> parts;
+        for (const py::object& array : arrays) parts.push_back(require_view("concat", array));
+        if (parts.empty()) fail("concat", "needs at least one array");
+        View shape = parts[0], y;
+        if (axis < 0 || axis >= shape.ndim) fail("concat", "no such axis");
+        shape.shape[axis] = 0;
+        for (const View& part : parts) {
+          if (part.dtype != shape.dtype || part.ndim != shape.ndim)
+            fail("concat", "needs arrays of one dtype and number of axes");
+          for (int i = 0; i < shape.ndim; ++i)
+            if (i != axis && part.shape[i] != shape.shape[i]) fail("concat", "shapes differ");
+          shape.shape[axis] += part.shape[axis];
+        }
+        py::object result = new_array(shape.dtype, shape.ndim, shape.shape, y);
+        without_gil(double(y.size()), [&] { concat(parts, axis, y); });
+        return result;
+      },
+      py::arg("arrays"), py::arg("axis"));
+
   // y[index[i], ...] = sum of x[i, ...], `rows` rows; the shape of x starts with that of index
   m.def(
       "scatter_add",

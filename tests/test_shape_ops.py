@@ -180,6 +180,26 @@ def test_matmul_gradients(shapes: tuple[tuple[int, ...], ...]) -> None:
     check_gradients(pydl.matmul, *(rng.standard_normal(s) for s in shapes))
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int16", "float32", "float64"])
+def test_concat_of_many_parts(dtype: str) -> None:
+    """Rows side by side in one pass, at most eight parts at a time; long ones each by itself."""
+    for shape, count, axis in (
+        ((5, 3, 2), 9, 1),
+        ((4, 7), 17, 1),
+        ((3, 40000), 3, 1),
+        ((9,), 3, 0),
+    ):
+        parts = [
+            rng.integers(0, 100, (*shape[:axis], k % 4 * shape[axis], *shape[axis + 1 :]))
+            for k in range(count)
+        ]
+        parts = [part.astype(dtype) for part in parts]
+        same(pydl.concat(parts, axis), np.concatenate(parts, axis))
+        strided = [np.repeat(part, 2, axis)[(slice(None),) * axis + (slice(None, None, 2),)]
+                   for part in parts]  # fmt: skip
+        same(pydl.concat(strided, axis), np.concatenate(parts, axis))
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_row_of_a_product_with_a_transpose(dtype: Any) -> None:
     """One row takes another way than several; its bits are theirs, wherever the matrix lies."""

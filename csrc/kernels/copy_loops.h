@@ -22,6 +22,14 @@ inline void copy_run(T* to, const T* from, ptrdiff_t n) {
   }
 }
 
+template <class T>
+inline void copy_row(T* to, const T* from, ptrdiff_t n) {
+  if (n * ptrdiff_t(sizeof(T)) < kLongRun)
+    copy_run(to, from, n);
+  else
+    __builtin_memcpy(to, from, size_t(n) * sizeof(T));
+}
+
 // to[i * to_row + j] = from[i * from_row + j * from_col] for i < rows, j < cols. Contiguous columns
 // of `from` are copied in squares of V, along a few of them at a time, the square below fetched
 // meanwhile; what is left in smaller squares.
@@ -29,12 +37,7 @@ template <class T, class V = Vec<T>>
 [[gnu::noinline]] void copy_block(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t from_row,
                                   ptrdiff_t from_col, ptrdiff_t rows, ptrdiff_t cols) {
   if (from_col == 1) {
-    for (ptrdiff_t i = 0; i < rows; ++i) {
-      if (cols * ptrdiff_t(sizeof(T)) < kLongRun)
-        copy_run(to + i * to_row, from + i * from_row, cols);
-      else
-        __builtin_memcpy(to + i * to_row, from + i * from_row, size_t(cols) * sizeof(T));
-    }
+    for (ptrdiff_t i = 0; i < rows; ++i) copy_row(to + i * to_row, from + i * from_row, cols);
     return;
   }
   constexpr ptrdiff_t kSide = sizeof(V) / sizeof(T);

@@ -1,5 +1,6 @@
 #include "kernels/gather.h"
 
+#include "kernels/copy_loops.h"
 #include "kernels/rows.h"
 
 namespace pydl::PYDL_ISA {
@@ -104,11 +105,21 @@ void one_hot(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   });
 }
 
+void concat(const void* args, ptrdiff_t begin, ptrdiff_t end) {
+  const auto& a = *static_cast<const ConcatArgs*>(args);
+  for (ptrdiff_t row = begin; row < end; ++row) {
+    auto* to = static_cast<uint8_t*>(a.out) + row * a.row_bytes;
+    for (int k = 0; k < a.count; to += a.bytes[k++])
+      copy_row(to, static_cast<const uint8_t*>(a.parts[k]) + row * a.bytes[k], a.bytes[k]);
+  }
+}
+
 }  // namespace
 
 extern constinit const GatherKernels gather_kernels = {
     take,
     {scatter_add<float>, scatter_add<double>, scatter_add<int32_t>, scatter_add<int64_t>},
-    one_hot};
+    one_hot,
+    concat};
 
 }  // namespace pydl::PYDL_ISA

@@ -1,4 +1,4 @@
-// Rows taken from and added into a table by index.
+// Rows taken from and added into a table by index, rows put side by side.
 #pragma once
 
 #include "table.h"
@@ -47,12 +47,29 @@ struct OneHotArgs {
   void operands(auto f) const { f(index), f(out); }
 };
 
+constexpr int kConcatParts = 8;
+
+// out[row, :] = the rows of the parts one after the other; an item is a row. All are plain bytes.
+struct ConcatArgs {
+  const void* parts[kConcatParts];
+  ptrdiff_t bytes[kConcatParts];  // of a row of a part
+  int count;
+  void* out;
+  ptrdiff_t row_bytes;  // from row to row of out
+
+  void operands(auto f) const {
+    for (int k = 0; k < count; ++k) f(parts[k]);
+    f(out);
+  }
+};
+
 enum ScatterType { kScatterFloat32, kScatterFloat64, kScatterInt32, kScatterInt64, kScatterTypes };
 
 struct GatherKernels {
   RangeFn take;
   RangeFn scatter_add[kScatterTypes];
   RangeFn one_hot;
+  RangeFn concat;
 };
 
 }  // namespace pydl

@@ -11,6 +11,7 @@
 #include "runtime/elementwise.h"
 #include "runtime/launch.h"
 #include "runtime/memory.h"
+#include "runtime/shape.h"
 
 namespace pydl {
 namespace {
@@ -280,6 +281,34 @@ void take(const View& x, const View& index, int axis, const View& out) {
   if (inner > 0)
     launch(kernels().gather.take, args, outer * count,
            std::max<ptrdiff_t>(1, kGatherBytes / std::max<ptrdiff_t>(8, inner)));
+}
+
+void concat(const std::vector<View>& parts, int axis, const View& out) {
+  ptrdiff_t rows = 1, inner = item_size(out.dtype);
+  for (int i = 0; i < axis; ++i) rows *= out.shape[i];
+  for (int i = axis + 1; i < out.ndim; ++i) inner *= out.shape[i];
+  const ptrdiff_t row_bytes = out.shape[axis] * inner;
+  char* to = out.data;
+  if (rows > 1 && row_bytes <= kGatherBytes &&
+      std::all_of(parts.begin(), parts.end(), is_c_contiguous)) {
+    for (auto part = parts.begin(); part != parts.end();) {
+      ConcatArgs args{{}, {}, 0, to, row_bytes};
+      for (; part != parts.end() && args.count < kConcatParts; ++part, ++args.count) {
+        args.parts[args.count] = part->data;
+        to += args.bytes[args.count] = part->shape[axis] * inner;
+      }
+      launch(kernels().gather.concat, args, rows,
+             std::max<ptrdiff_t>(1, kGatherBytes / std::max<ptrdiff_t>(8, row_bytes)));
+    }
+    return;
+  }
+  View place = out;
+  for (const View& part : parts) {
+    place.shape[axis] = part.shape[axis];
+    place.data = to;
+    if (part.size()) copy(part, place);
+    to += part.shape[axis] * inner;
+  }
 }
 
 void scatter_add(const View& index, const View& x, bool accumulate, const View& out) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "runtime/view.h"
 
@@ -67,6 +68,9 @@ void take(const View& x, const View& index, int axis, const View& out);
 
 // out[index[i], ...] += x[i, ...], i in order; out is zeroed first unless `accumulate`. float32,
 // float64, int32 or int64.
+// The parts one after the other along an axis; all of one dtype, `out` contiguous.
+void concat(const std::vector<View>& parts, int axis, const View& out);
+
 void scatter_add(const View& index, const View& x, bool accumulate, const View& out);
 
 // out[..., j] = 1 where j == index[...], else 0; out is of any dtype.
