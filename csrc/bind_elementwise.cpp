@@ -137,7 +137,7 @@ void bind_elementwise(py::module_& m, py::list& ops) {
     broadcast_shape("where", views, 3, shape);
     View all[4];
     for (int i = 0; i < 3; ++i) all[i] = broadcast_to(*views[i], shape.shape, shape.ndim);
-    py::object result = new_array(dtype, shape.ndim, shape.shape, all[3]);
+    py::object result = new_array(dtype, shape.ndim, shape.shape, all[3], "where");
     if (shape.size() == 0) return result;
     MaybeReleaseGil gil(double(shape.size()));
     elementwise(kernels().elementwise.where[float_index(dtype)], false, all, 4);

@@ -27,8 +27,9 @@ struct Operand {
     if (to_view(h, view)) return true;
     if (!(number = is_python_number(h))) return false;
     value = PyFloat_AsDouble(h.ptr());
-    if (value == -1 && PyErr_Occurred()) throw pybind11::error_already_set();
-    return true;
+    if (value != -1 || !PyErr_Occurred()) return true;
+    PyErr_Clear();  // an integer beyond all floats, which Python handles
+    return false;
   }
   void settle(DType dtype) {
     if (!number) return;
@@ -85,7 +86,7 @@ pybind11::object run_elementwise(const char* who, const ElementwiseLoop* loops, 
   if (n == 0) return result;
   View target = y;
   pybind11::object temporary;
-  if (!safe) temporary = new_array(y_dtype, shape.ndim, shape.shape, y);
+  if (!safe) temporary = new_array(y_dtype, shape.ndim, shape.shape, y, who);
   {
     MaybeReleaseGil gil(double(n) * cost);
     elementwise(loops[float_index(dtype)], takes_scalars, all, kInputs + 1, params, cost);

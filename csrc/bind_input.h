@@ -23,7 +23,7 @@ class Input {
   Input(const char* who, pybind11::handle object) : view_(require_view(who, object)) {
     if (is_c_contiguous(view_)) return;
     const View source = view_;
-    copy_ = new_array(source.dtype, source.ndim, source.shape, view_);
+    copy_ = new_array(source.dtype, source.ndim, source.shape, view_, who);
     if (source.size()) copy(source, view_);
   }
   operator const View&() const { return view_; }

@@ -340,7 +340,7 @@ void bind_gather(py::module_& m) {
         for (int i = 0; i < axis; ++i) shape.shape[shape.ndim++] = x->shape[i];
         for (int i = 0; i < index->ndim; ++i) shape.shape[shape.ndim++] = index->shape[i];
         for (int i = axis + 1; i < x->ndim; ++i) shape.shape[shape.ndim++] = x->shape[i];
-        py::object result = new_array(x->dtype, shape.ndim, shape.shape, y);
+        py::object result = new_array(x->dtype, shape.ndim, shape.shape, y, "take");
         without_gil(double(y.size()), [&] { take(x, index, axis, y); });
         return result;
       },
@@ -383,7 +383,7 @@ void bind_gather(py::module_& m) {
         View shape, y;
         shape.shape[shape.ndim++] = count;
         for (int i = index->ndim; i < x->ndim; ++i) shape.shape[shape.ndim++] = x->shape[i];
-        py::object result = new_array(x->dtype, shape.ndim, shape.shape, y);
+        py::object result = new_array(x->dtype, shape.ndim, shape.shape, y, who);
         without_gil(double(x->size() + y.size()), [&] { scatter_add(index, x, false, y); });
         return result;
       },
@@ -400,7 +400,7 @@ void bind_gather(py::module_& m) {
         View shape = index, y;
         shape.shape[shape.ndim++] = classes;
         const DType dtype = require_view("one_hot", dtype_of).dtype;
-        py::object result = new_array(dtype, shape.ndim, shape.shape, y);
+        py::object result = new_array(dtype, shape.ndim, shape.shape, y, "one_hot");
         without_gil(double(y.size()), [&] { one_hot(index, y); });
         return result;
       },

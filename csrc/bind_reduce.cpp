@@ -35,7 +35,8 @@ py::object run(const ReduceEntry& op, py::handle object, const py::tuple& axes, 
     if (!reduced || keepdims) shape[ndim++] = reduced ? 1 : x.shape[i];
   }
   View out;
-  py::object result = new_array(op.info.to_index ? DType::kInt64 : x.dtype, ndim, shape, out);
+  py::object result =
+      new_array(op.info.to_index ? DType::kInt64 : x.dtype, ndim, shape, out, op.info.name);
   MaybeReleaseGil release(double(x.size()));
   reduce(op, x, mask, out, params);
   return result;
@@ -84,7 +85,7 @@ void bind_reduce(py::module_& m) {
         if (axis < 0 || axis >= x.ndim)
           throw std::invalid_argument("cumulative_sum: axis " + std::to_string(axis) +
                                       " does not lie in [0, " + std::to_string(x.ndim) + ")");
-        py::object result = new_array(x.dtype, x.ndim, x.shape, out);
+        py::object result = new_array(x.dtype, x.ndim, x.shape, out, "cumulative_sum");
         MaybeReleaseGil release(double(x.size()));
         cumulative_sum(x, axis, out);
         return result;

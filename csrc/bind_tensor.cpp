@@ -122,8 +122,8 @@ struct Operator {
       return op->run(args);
     } catch (py::error_already_set& e) {
       e.restore();
-    } catch (const std::bad_alloc&) {
-      PyErr_NoMemory();
+    } catch (const std::bad_alloc& e) {
+      PyErr_SetString(PyExc_MemoryError, e.what());
     } catch (const std::exception& e) {
       PyErr_SetString(PyExc_ValueError, e.what());
     }

@@ -3,7 +3,9 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -73,7 +75,7 @@ py::object multiply(const View& a, const View& b, py::handle bias, int activatio
   matmul_shape(a, b, shape);
   const Epilogue epilogue =
       epilogue_of("matmul", bias, a.dtype, shape.shape[shape.ndim - 1], activation, params);
-  py::object result = new_array(a.dtype, shape.ndim, shape.shape, y);
+  py::object result = new_array(a.dtype, shape.ndim, shape.shape, y, "matmul");
   if (y.size() == 0) return result;
   MaybeReleaseGil gil(double(y.size()) * double(a.shape[a.ndim - 1]));
   if (shape.ndim == 2) {
@@ -196,15 +198,44 @@ View require_view(const char* who, py::handle object) {
   return view;
 }
 
-py::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& view) {
+namespace {
+
+[[noreturn]] void too_large(const char* who, const View& v) {
+  throw std::invalid_argument(std::string(who) + ": shape " + shape_text(v.shape, v.ndim) +
+                              " has too many elements for memory");
+}
+
+[[noreturn]] void no_memory(const char* who, const View& v, size_t bytes) {
+  char size[32];
+  std::snprintf(size, sizeof(size), "%.3g", double(bytes) / 0x1p30);
+  const std::string text = std::string(who) + ": cannot allocate " + size + " GiB for shape " +
+                           shape_text(v.shape, v.ndim) + " of " + dtype_name(v.dtype);
+  py::set_error(PyExc_MemoryError, text.c_str());
+  throw py::error_already_set();
+}
+
+}  // namespace
+
+py::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& view, const char* who) {
   view.dtype = dtype;
   view.ndim = ndim;
   npy_intp dims[kMaxArrayDims];
-  for (int i = 0; i < ndim; ++i) view.shape[i] = dims[i] = shape[i];
+  ptrdiff_t most = item_size(dtype);
+  bool empty = false, fits = true;
+  for (int i = 0; i < ndim; ++i) {
+    const ptrdiff_t n = view.shape[i] = dims[i] = shape[i];
+    empty |= n == 0;
+    fits &= !__builtin_mul_overflow(most, n | (n == 0), &most);
+  }
+  if (!fits) too_large(who, view);
   set_c_strides(view);
-  const size_t bytes = size_t(view.size()) * size_t(item_size(dtype));
+  const size_t bytes = empty ? 0 : size_t(most);
   const ArrayMemory memory = array_memory();
-  view.data = static_cast<char*>(memory.pool ? memory.pool->allocate(bytes) : allocate(bytes));
+  try {
+    view.data = static_cast<char*>(memory.pool ? memory.pool->allocate(bytes) : allocate(bytes));
+  } catch (const std::bad_alloc&) {
+    no_memory(who, view, bytes);
+  }
   PyObject* array = PyArray_New(&PyArray_Type, ndim, dims, kNumpyTypes[int(dtype)], nullptr,
                                 view.data, 0, NPY_ARRAY_CARRAY, nullptr);
   if (!array) {
@@ -232,7 +263,7 @@ py::object new_number(DType dtype, double value) {
 
 py::object output_array(const char* who, py::handle out, DType dtype, int ndim,
                         const ptrdiff_t* shape, View& view) {
-  if (out.is_none()) return new_array(dtype, ndim, shape, view);
+  if (out.is_none()) return new_array(dtype, ndim, shape, view, who);
   view = require_view(who, out);
   const std::string name = std::string(who) + ": out ";
   if (!PyArray_ISWRITEABLE(reinterpret_cast<PyArrayObject*>(out.ptr())))

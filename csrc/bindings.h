@@ -26,8 +26,10 @@ bool describe_array(pybind11::handle object, View& view);
 // to_view or TypeError in the name of `who`.
 View require_view(const char* who, pybind11::handle object);
 
-// A new C-contiguous ndarray on pydl's allocator, and its View.
-pybind11::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& view);
+// A new C-contiguous ndarray on pydl's allocator, and its View. ValueError in the name of `who` for
+// more elements than memory can ever hold, MemoryError where there is none.
+pybind11::object new_array(DType dtype, int ndim, const ptrdiff_t* shape, View& view,
+                           const char* who = "pydl");
 
 // `out` checked to be a writeable array of this dtype and shape (TypeError, ValueError), or a new
 // array where out is None.
