@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,21 @@ def integer(who: str, name: str, value: Any) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{who}: {name} must be an integer, got {value!r}") from None
+
+
+def integers(who: str, name: str, value: Any) -> tuple[int, ...]:
+    """An integer or a sequence of integers as a tuple; TypeError for anything else."""
+    if not isinstance(value, (tuple, list)):
+        try:
+            return (operator.index(value),)
+        except TypeError:
+            try:
+                value = tuple(value)
+            except TypeError:
+                raise TypeError(
+                    f"{who}: {name} must be an integer or a sequence of integers, got {value!r}"
+                ) from None
+    return tuple(integer(who, name, v) for v in value)
 
 
 def axis(who: str, value: Any, ndim: int, shape: Sequence[int | None] | None = None) -> int:
@@ -83,6 +98,25 @@ def number(who: str, name: str, value: Any) -> float:
     except (TypeError, ValueError):
         pass
     raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+
+
+def fits(who: str, value: Any, dtype: np.dtype[Any]) -> None:
+    """ValueError for a number, or one in an array, beyond an integer dtype; fractions fall off."""
+    if dtype.kind not in "iu":
+        return
+    numbers: tuple[Any, ...] = (value,)
+    if isinstance(value, np.ndarray):
+        if value.dtype == object:  # Python integers beyond 64 bits among them
+            numbers = tuple(x for x in value.flat if isinstance(x, Real))
+        else:
+            numbers = (value.min().item(), value.max().item()) if value.size else ()
+    info = np.iinfo(dtype)
+    low, high = int(info.min), int(info.max)
+    for x in numbers:
+        if not low - 1 < x < high + 1:
+            raise ValueError(
+                f"{who}: the number {x} does not fit {dtype}, which holds [{low}, {high}]"
+            )
 
 
 def choice(who: str, name: str, value: Any, known: Sequence[str]) -> None:

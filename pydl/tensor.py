@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pydl import _core, config
+from pydl import _core, check, config
 
 MAX_DIMS = 32
 DTYPES = tuple(
@@ -78,11 +78,22 @@ def is_scipy(x: Any) -> bool:
     return hasattr(x, "tocsr") and hasattr(x, "nnz")
 
 
+def _of_numbers(who: str, value: Any, array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """What NumPy made of Python numbers, as a constant of `dtype`; ValueError if one cannot be."""
+    kind = array.dtype.kind
+    if array.dtype != dtype and dtype.kind in "iu" and kind in "biufO":
+        if kind == "f" and array.size and np.abs(array).max() >= 2**53:
+            array = np.asarray(value, object)  # with the integers that NumPy rounded
+        check.fits(who, array, dtype)
+    return constant(array.astype(dtype, copy=False) if kind in "biuf" else array)
+
+
 def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
     """`value` as an array that kernels can read, without a copy where possible.
 
     Python floats become `config.floatx()`, ints int64. Foreign byte order, unaligned data and
-    odd strides are copied away. TypeError for other dtypes, ValueError for ragged nesting.
+    odd strides are copied away. TypeError for other dtypes, ValueError for ragged nesting and for
+    Python numbers that an integer dtype cannot hold.
     """
     if dtype is None and _core.readable(value):
         return value
@@ -110,9 +121,12 @@ def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
                 "pad the shorter ones first"
             ) from None
         if not hasattr(value, "__array__"):  # Python numbers, which do not change
-            if dtype is None and array.dtype == np.float64:
-                array = array.astype(config.floatx())
-            constant(array)
+            if dtype is not None:
+                array = _of_numbers(who, value, array, dtype_of(dtype, who))
+            else:
+                if array.dtype == np.float64:
+                    array = array.astype(config.floatx())
+                constant(array)
     if dtype is not None:
         wanted = dtype_of(dtype, who)
         if array.dtype.kind not in "biuf":
@@ -121,7 +135,10 @@ def to_array(value: Any, dtype: Any = None, who: str = "tensor") -> np.ndarray:
     elif array.dtype not in DTYPES:
         native = array.dtype.newbyteorder("=")
         if native not in DTYPES:
-            hint = "; ragged or mixed data?" if array.dtype == object else ""
+            hint = ""
+            if array.dtype == object:
+                check.fits(who, array, np.dtype(np.int64))
+                hint = "; ragged or mixed data?"
             raise TypeError(
                 f"{who}: unsupported dtype {array.dtype} of shape {array.shape}{hint}; "
                 "use bool, an integer, float32 or float64"
@@ -149,7 +166,7 @@ class Tensor:
 
     Raises:
       TypeError: a dtype other than bool, integer, float32, float64; requires_grad on integers.
-      ValueError: ragged nesting, more than 32 dimensions.
+      ValueError: ragged nesting, more than 32 dimensions, a Python number that does not fit.
 
     >>> import pydl
     >>> pydl.tensor([[1.0, 2.0], [3.0, 4.0]]) * 2
@@ -434,19 +451,33 @@ class Variable(Tensor):
         """The variable itself (Keras's spelling)."""
         return self
 
+    def _label(self) -> str:
+        return f"variable '{self.name}'" if self.name else "variable"
+
     def _checked(self, value: Any, who: str) -> np.ndarray:
+        wanted = self.data.dtype
+        kind = wanted.kind
         if isinstance(value, Tensor):
             array = value.data
         else:
             array = np.asarray(value)
             if not hasattr(value, "__array__"):
-                constant(array)
+                keep = kind != "f" and (kind == "b" or array.dtype.kind == "f")
+                array = _of_numbers(who, value, array, array.dtype if keep else wanted)
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{who}: needs numbers, got an array of {array.dtype}")
+        if (
+            kind != "f"
+            and array.dtype != wanted
+            and not np.can_cast(array.dtype, wanted, "same_kind")
+        ):
+            raise TypeError(
+                f"{who}: {self._label()} has dtype {wanted}, got a value of {array.dtype}; "
+                f"use astype('{wanted}') first"
+            )
         if array.shape != self.shape and array.ndim:
-            label = f" '{self.name}'" if self.name else ""
             raise ValueError(
-                f"{who}: variable{label} has shape {self.shape}, got a value of shape {array.shape}"
+                f"{who}: {self._label()} has shape {self.shape}, got a value of shape {array.shape}"
             )
         return array
 
@@ -454,8 +485,6 @@ class Variable(Tensor):
         """Sets the values to those of `kernel(value)`, or `host(value)` for dtypes without one."""
         array = self._checked(value, who)
         data = self.data
-        if array.dtype != data.dtype and data.dtype in _FLOATS and not hasattr(value, "dtype"):
-            array = constant(array.astype(data.dtype))
         if array.ndim != data.ndim:
             array = np.broadcast_to(array, data.shape)
         if array.dtype != data.dtype or kernel(array) is None:
@@ -465,7 +494,11 @@ class Variable(Tensor):
         return self
 
     def assign(self, value: Any) -> Variable:
-        """Sets the values; not recorded. ValueError where the shape differs."""
+        """Sets the values; not recorded.
+
+        ValueError where the shape differs or a Python number does not fit the dtype, TypeError for
+        floats in a variable of integers.
+        """
         casting: Any = "unsafe" if self.data.dtype.kind == "f" else "same_kind"
         return self._change(
             "assign",

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import pydl
 from pydl import _core
+from pydl.ops import elementwise
 from pydl.testing import check_gradients
 
 rng = np.random.default_rng(0)
@@ -275,7 +276,19 @@ def test_einsum(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "activation", [None, "relu", "tanh", "sigmoid", "gelu", pydl.relu, pydl.elu]
+    "activation",
+    [
+        None,
+        "relu",
+        "tanh",
+        "sigmoid",
+        "gelu",
+        "leaky_relu",
+        "relu6",
+        "softmax",
+        pydl.relu,
+        pydl.elu,
+    ],
 )
 @pytest.mark.parametrize("shape", [(5, 4), (2, 5, 4), (4,)])
 def test_dense(activation: Any, shape: tuple[int, ...]) -> None:
@@ -293,6 +306,24 @@ def test_dense(activation: Any, shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(constants.numpy(), got.numpy())
     check_gradients(lambda *p: pydl.dense(*p, activation), x, kernel, bias)
     check_gradients(lambda *p: pydl.dense(*p, None, activation), x, kernel)
+
+
+def test_activations_by_name_have_the_bits_of_the_functions() -> None:
+    x, kernel, bias = (
+        pydl.tensor(rng.standard_normal(shape).astype(np.float32) * 4)
+        for shape in ((33, 20), (20, 17), (17,))
+    )
+    z = pydl.dense(x, kernel, bias)
+    same(pydl.dense(x, kernel, bias, "linear"), z.numpy())
+    names = set(pydl.activations.__all__) & {*elementwise.__all__, "softmax", "log_softmax"}
+    assert {"relu", "sigmoid", "leaky_relu", "relu6", "softmax"} < names
+    for name in (*sorted(names), "exp", "isnan", "sign"):
+        function = getattr(pydl, name)
+        want = function(z).numpy()
+        for activation in (name, function):
+            got = pydl.dense(x, kernel, bias, activation)
+            assert got.dtype == want.dtype
+            same(got, want)
 
 
 @pytest.mark.parametrize("ord", [1, 2, 3, np.inf])
@@ -350,8 +381,8 @@ MESSAGES = [
     (lambda: pydl.zeros(6).reshape(4, 2), "reshape: shape (6,) has 6 elements, the new shape (4, 2) has 8"),
     (lambda: pydl.zeros(6).reshape(4, -1), "reshape: cannot fill -1 in (4, -1)"),
     (lambda: pydl.zeros(6).reshape(-1, -1), "reshape: at most one size may be -1"),
-    (lambda: pydl.zeros((2, 3)).transpose(0, 0), "permute_dims: axes (0, 0) is no order of the 2 axes"),
-    (lambda: pydl.zeros((2, 3)).transpose(0, 2), "permute_dims: axis 2 is out of range for shape (2, 3)"),
+    (lambda: pydl.zeros((2, 3)).transpose(0, 0), "transpose: axes (0, 0) is no order of the 2 axes"),
+    (lambda: pydl.zeros((2, 3)).transpose(0, 2), "transpose: axis 2 is out of range for shape (2, 3)"),
     (lambda: pydl.squeeze(pydl.zeros((2, 3)), 0), "squeeze: axis 0 of shape (2, 3) has length 2, not 1"),
     (lambda: pydl.concat([pydl.zeros((2, 3)), pydl.zeros((2, 4))]), "concat: shapes (2, 3) and (2, 4)"),
     (lambda: pydl.concat([]), "concat: needs at least one array, got none"),

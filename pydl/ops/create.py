@@ -86,6 +86,8 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
 def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
     """start, start + step, ... below stop; integers give int64, floats `config.floatx()`.
 
+    ValueError for numbers that an integer dtype cannot hold.
+
     >>> import pydl
     >>> pydl.arange(3)
     Tensor([0, 1, 2], dtype=int64)
@@ -99,8 +101,10 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None) ->
         dtype = config.floatx() if floats else np.int64
     length = int(max(0, np.ceil((stop - start) / step)))
     check.shape("arange", length)
-    values = np.arange(start, stop, step).astype(dtype_of(dtype, "arange"), copy=False)
-    return wrap(constant(values))
+    values, wanted = np.arange(start, stop, step), dtype_of(dtype, "arange")
+    if values.dtype != wanted:
+        check.fits("arange", values, wanted)
+    return wrap(constant(values.astype(wanted, copy=False)))
 
 
 def linspace(
@@ -119,8 +123,9 @@ def linspace(
     if isinstance(start, Tensor) or isinstance(stop, Tensor):
         host_read(who)
     first, last = (to_array(v, np.float64, who) for v in (start, stop))
-    values = np.linspace(first, last, n, endpoint=endpoint)
-    return wrap(constant(values.astype(_dtype(who, dtype))))
+    values, wanted = np.linspace(first, last, n, endpoint=endpoint), _dtype(who, dtype)
+    check.fits(who, values, wanted)
+    return wrap(constant(values.astype(wanted)))
 
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:

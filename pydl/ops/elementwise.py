@@ -10,9 +10,9 @@ import numpy as np
 from pydl import _core, check
 from pydl.autograd import op
 from pydl.ops.factory import binary, unary, write
-from pydl.ops.promote import FLOATS, as_tensor, cast, is_weak, promote, result_type
+from pydl.ops.promote import FLOATS, as_tensor, cast, is_weak, number, promote, result_type
 from pydl.ops.unbroadcast import unbroadcast
-from pydl.tensor import Tensor, constant, dtype_of, to_array, wrap
+from pydl.tensor import Tensor, dtype_of, to_array, wrap
 
 __all__ = [
     "abs",
@@ -94,6 +94,15 @@ def _keep(x: np.ndarray) -> np.ndarray:
     return x
 
 
+def _no_bool(name: str, host: Any) -> Any:
+    def checked(*arrays: np.ndarray) -> np.ndarray:
+        if arrays[0].dtype == np.bool_:
+            raise TypeError(f"{name}: needs numbers, got bool; use astype('int32') first")
+        return host(*arrays)
+
+    return checked
+
+
 abs = unary("abs", "|x|", np.abs)
 ceil = unary("ceil", "smallest integer >= x", _keep)
 cos = unary("cos", "cos x")
@@ -109,11 +118,11 @@ log = unary("log", "natural logarithm of x")
 log10 = unary("log10", "logarithm of x to base 10")
 log1p = unary("log1p", "log(1 + x), exact near 0")
 log2 = unary("log2", "logarithm of x to base 2")
-negative = unary("negative", "-x", np.negative)
+negative = unary("negative", "-x", _no_bool("negative", np.negative))
 reciprocal = unary("reciprocal", "1 / x")
 round = unary("round", "nearest integer, halves to even", _keep)
 rsqrt = unary("rsqrt", "1 / sqrt(x)")
-sign = unary("sign", "-1, 0 or 1 as x is negative, zero or positive", np.sign)
+sign = unary("sign", "-1, 0 or 1 as x is negative, zero or positive", _no_bool("sign", np.sign))
 sin = unary("sin", "sin x")
 sinh = unary("sinh", "sinh x")
 sqrt = unary("sqrt", "square root of x")
@@ -139,7 +148,12 @@ softsign = unary("softsign", "x / (1 + |x|)")
 _clip = unary("clip", "min(max(x, lo), hi)")
 
 add = binary("add", "a + b", np.add, gradient=(lambda g: g, lambda g: g))
-subtract = binary("subtract", "a - b", np.subtract, gradient=(lambda g: g, lambda g: negative(g)))
+subtract = binary(
+    "subtract",
+    "a - b",
+    _no_bool("subtract", np.subtract),
+    gradient=(lambda g: g, lambda g: negative(g)),
+)
 multiply = binary("multiply", "a b", np.multiply)
 divide = binary("divide", "a / b", np.divide, to_float=True)
 _power = binary("power", "a^b", np.power)
@@ -277,7 +291,10 @@ def clip(x: Any, /, min: Any = None, max: Any = None, *, out: Any = None) -> Ten
 @op(saves=("condition",))
 def _where(condition: np.ndarray, a: np.ndarray, b: np.ndarray, /) -> np.ndarray:
     y = _core.where(condition, a, b)
-    return np.where(condition, a, b) if y is None else y
+    if y is None:
+        check.broadcast("where", [condition.shape, a.shape, b.shape])
+        y = np.where(condition, a, b)
+    return y
 
 
 @_where.gradient
@@ -304,7 +321,7 @@ def where(condition: Any, a: Any, b: Any, /) -> Tensor:
 
 
 def _strong(x: Any, dtype: Any) -> Tensor:
-    return wrap(constant(np.asarray(x, dtype))) if is_weak(x) else as_tensor(x, "where")
+    return wrap(number("where", x, dtype)) if is_weak(x) else as_tensor(x, "where")
 
 
 @op(saves=())

@@ -135,6 +135,7 @@ def binary(
     """
     kernel = getattr(_core, name)
     differentiable = TABLE[name]["differentiable"]
+    compares = TABLE[name]["to_bool"]
 
     def call(a: Any, b: Any, /, *, out: Any = None) -> Tensor:
         if out is not None:
@@ -143,7 +144,7 @@ def binary(
         return quick if quick is not None else promoted(a, b)
 
     def compute(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
-        pair = promote(name, (a, b), to_float)
+        pair = promote(name, (a, b), to_float, compares)
         y = kernel(*pair, out)
         if y is None:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

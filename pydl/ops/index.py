@@ -253,7 +253,9 @@ def sequence_mask(lengths: Any, maxlen: int | None = None) -> Tensor:
     array = _positions("sequence_mask", lengths, 2**62)
     if maxlen is None:
         host_read("sequence_mask without maxlen")
-        maxlen = int(array.max()) if array.size else 0
+        maxlen = max(int(array.max()), 0) if array.size else 0
+    maxlen = check.integer("sequence_mask", "maxlen", maxlen)
+    check.shape("sequence_mask", (*array.shape, maxlen))
     return wrap(np.arange(maxlen) < array[..., None])
 
 
@@ -313,8 +315,13 @@ def nonzero(x: Any, /) -> tuple[Tensor, ...]:
 
 
 def searchsorted(x: Any, values: Any, /, side: str = "left") -> Tensor:
-    """Where each value would go in the ordered vector x."""
-    return wrap(np.searchsorted(to_array(x), to_array(values), side=side))  # type: ignore[call-overload]
+    """Where each value would go in the ordered vector x, before its equals or `side="right"`."""
+    who = "searchsorted"
+    check.choice(who, "side", side, ("left", "right"))
+    order = to_array(x, None, who)
+    if order.ndim != 1:
+        raise ValueError(f"{who}: x must be a vector, got shape {order.shape}")
+    return wrap(np.asarray(np.searchsorted(order, to_array(values, None, who), side=side)))  # type: ignore[call-overload]
 
 
 def unique_values(x: Any, /) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from pydl.autograd import op, recording
 from pydl.ops import elementwise
 from pydl.ops.elementwise import abs, astype, divide, equal, multiply, sqrt, square, where
 from pydl.ops.factory import OPS, TABLE
+from pydl.ops.nn import log_softmax, softmax
 from pydl.ops.promote import FLOATS, as_tensor, result_type
 from pydl.ops.reduce import max as max_over
 from pydl.ops.reduce import sum as sum_over
@@ -126,18 +128,48 @@ matmul.operator = _quick_matmul  # type: ignore[attr-defined]
 # ---- activations fused into a product: ops whose gradient reads nothing but their output ---------
 
 
+@functools.cache
+def _named(name: str) -> Any:
+    """The activation of this name: an element-wise op that takes one tensor, or one of three more.
+
+    None for other names.
+    """
+    found: dict[str, Any] = {
+        "linear": elementwise.positive,
+        "softmax": softmax,
+        "log_softmax": log_softmax,
+    }
+    if name in found or name not in elementwise.__all__:
+        return found.get(name)
+    function = getattr(elementwise, name)
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p for p in parameters if p.default is p.empty and p.kind == p.POSITIONAL_ONLY]
+    return function if len(needed) == 1 else None
+
+
 def fusable(activation: Any, who: str) -> str | None:
     """The name of an activation that a product can apply itself; None for all others."""
-    name = activation if isinstance(activation, str) else getattr(activation, "op_name", None)
+    name = getattr(activation, "op_name", None)
+    if isinstance(activation, str):
+        name = activation
+        if _named(name) is None:
+            raise ValueError(
+                f"{who}: activation must be the name of an element-wise op of one operand, "
+                "'linear', 'softmax', 'log_softmax', or a function, as those of "
+                f"pydl.activations; got {name!r}"
+            )
+    elif activation is not None and not callable(activation):
+        raise TypeError(
+            f"{who}: activation must be None, a name or a function of tensors, got {activation!r}"
+        )
     row = TABLE.get(name or "")
-    if isinstance(activation, str) and (row is None or row["kind"] != "unary"):
-        raise ValueError(f"{who}: {activation!r} is no element-wise op of one argument")
     return row["name"] if row is not None and _from_output(row) else None
 
 
 def _from_output(row: dict[str, Any]) -> bool:
     """Whether the gradient follows from the output: relu's, as y > 0 where x > 0."""
-    return row["saves"] in ("", "y") or row["name"] == "relu"
+    fits = row["kind"] == "unary" and not row["to_bool"]
+    return fits and (row["saves"] in ("", "y") or row["name"] == "relu")
 
 
 def activation_arguments(fused: str | None) -> tuple[Any, ...]:
@@ -161,7 +193,7 @@ def activated(y: Tensor, activation: Any, fused: str | None) -> Tensor:
     """y after the activation, unless that was fused."""
     if activation is None or fused is not None:
         return y
-    return activation(y) if callable(activation) else getattr(elementwise, activation)(y)
+    return activation(y) if callable(activation) else _named(activation)(y)
 
 
 @op(saves=("x", "kernel", "y"))
@@ -246,8 +278,9 @@ def dense(x: Any, kernel: Any, bias: Any = None, activation: Any = None) -> Tens
     Args:
       x: (..., in), or a sparse matrix (see `matmul`); kernel: (in, out); bias: (out,) or None; all
         of one float dtype.
-      activation: None, a function of tensors, or the name of an element-wise op. Those whose
-        gradient needs only their output (relu, sigmoid, tanh, ...) are fused into the product.
+      activation: None, a function of tensors, or a name: of an element-wise op, "linear",
+        "softmax" or "log_softmax". Those whose gradient needs only their output (relu, sigmoid,
+        tanh, ...) are fused into the product.
 
     >>> import pydl
     >>> pydl.dense(pydl.ones((1, 2)), pydl.ones((2, 1)), pydl.tensor([-5.0]), "relu")
@@ -300,6 +333,10 @@ def dot(a: Any, b: Any, /) -> Tensor:
 
 def vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Tensor:
     """sum(a b) along one axis, with broadcasting."""
+    a, b = as_tensor(a, "vecdot"), as_tensor(b, "vecdot")
+    shapes = [a.data.shape, b.data.shape]
+    check.broadcast("vecdot", shapes)
+    axis = check.axis("vecdot", axis, max(map(len, shapes)))
     return sum_over(multiply(a, b), axis=axis)
 
 
@@ -317,9 +354,14 @@ def tensordot(a: Any, b: Any, /, axes: Any = 2) -> Tensor:
             raise ValueError(f"tensordot: axes={n} for shapes {a.shape} and {b.shape}")
         from_a, from_b = list(range(a.ndim - n, a.ndim)), list(range(n))
     else:
-        pair = [v if isinstance(v, (tuple, list)) else [v] for v in axes]
-        from_a = [check.axis("tensordot", i, a.ndim, a.shape) for i in pair[0]]
-        from_b = [check.axis("tensordot", i, b.ndim, b.shape) for i in pair[1]]
+        if not isinstance(axes, (tuple, list)) or len(axes) != 2:
+            raise TypeError(
+                f"tensordot: axes must be an integer, or axes of a and axes of b, got {axes!r}"
+            )
+        from_a, from_b = pair = [list(check.integers("tensordot", "axes", v)) for v in axes]
+        for found, x in zip(pair, (a, b), strict=True):
+            check.axes("tensordot", found, x.ndim, x.shape)
+            found[:] = [i % x.ndim for i in found]
     sizes_a, sizes_b = [a.shape[i] for i in from_a], [b.shape[i] for i in from_b]
     if sizes_a != sizes_b:
         raise ValueError(

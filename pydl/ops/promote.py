@@ -50,8 +50,36 @@ def result_type(*operands: Any) -> np.dtype[Any]:
     return dtype
 
 
-def promote(who: str, operands: tuple[Any, ...], to_float: bool = False) -> list[np.ndarray]:
-    """The operands as arrays of one dtype; `to_float` turns integers into `config.floatx()`."""
+def number(who: str, x: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """A Python number as a constant without axes; ValueError where it does not fit the dtype."""
+    check.fits(who, x, dtype)
+    try:
+        return constant(np.asarray(x, dtype))
+    except OverflowError:
+        raise ValueError(
+            f"{who}: an integer of {x.bit_length()} bits does not fit {dtype}"
+        ) from None
+
+
+def _sides(values: list[Any]) -> list[np.ndarray]:
+    """Arrays that compare as the operands do, one of which is a number beyond the other's dtype."""
+    if all(is_weak(x) for x in values):
+        return [np.asarray(x, object) for x in values]
+    return [
+        np.asarray(1 if x > 0 else -1, np.int8)
+        if is_weak(x)
+        else np.broadcast_to(np.int8(0), x.shape)
+        for x in values
+    ]
+
+
+def promote(
+    who: str, operands: tuple[Any, ...], to_float: bool = False, compares: bool = False
+) -> list[np.ndarray]:
+    """The operands as arrays of one dtype; `to_float` turns integers into `config.floatx()`.
+
+    `compares`: a number beyond that dtype will do; the arrays compare as the operands do.
+    """
     values = [x if is_weak(x) else to_array(x, None, who) for x in operands]
     dtype = result_type(*values)
     if to_float and dtype.kind in "biu":
@@ -61,9 +89,12 @@ def promote(who: str, operands: tuple[Any, ...], to_float: bool = False) -> list
         if not is_weak(x):
             arrays.append(cast(x, dtype))
             continue
-        if dtype.kind in "iu" and not np.iinfo(dtype).min <= x <= np.iinfo(dtype).max:
-            raise ValueError(f"{who}: the number {x} does not fit {dtype}")
-        arrays.append(constant(np.asarray(x, dtype)))
+        try:
+            arrays.append(number(who, x, dtype))
+        except ValueError:
+            if not compares or dtype.kind == "f":
+                raise
+            return _sides(values)
     if dtype.kind != "f":  # NumPy computes, which does not know who
         for x in arrays:
             if x.shape != arrays[0].shape:

@@ -11,7 +11,7 @@ import numpy as np
 from pydl import _core, check
 from pydl.autograd import op, recording
 from pydl.ops.elementwise import astype
-from pydl.ops.promote import as_tensor, cast, result_type
+from pydl.ops.promote import as_tensor, cast, number, result_type
 from pydl.ops.unbroadcast import unbroadcast
 from pydl.tensor import MAX_DIMS, Tensor, constant, host_read, to_array, wrap
 
@@ -67,8 +67,7 @@ def reshape(x: Any, /, *shape: Any, copy: bool | None = None) -> Tensor:
             [4, 5]], dtype=int64)
     """
     x = as_tensor(x, "reshape")
-    sizes = shape[0] if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
-    wanted = tuple(check.integer("reshape", "shape", n) for n in sizes)
+    wanted = check.integers("reshape", "shape", shape[0] if len(shape) == 1 else shape)
     wanted = _same_size("reshape", x.shape, wanted)
     if len(wanted) > MAX_DIMS:
         raise ValueError(f"reshape: at most {MAX_DIMS} dimensions, got {len(wanted)}")
@@ -114,11 +113,15 @@ def _(g: Tensor, y: Any, x: Tensor, axes: tuple[int, ...]) -> Any:
 
 def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     """The axes of x in another order; a view."""
-    x = as_tensor(x, "permute_dims")
-    found = tuple(check.axis("permute_dims", a, x.ndim, x.shape) for a in axes)
+    return _ordered("permute_dims", as_tensor(x, "permute_dims"), axes)
+
+
+def _ordered(who: str, x: Tensor, axes: Any) -> Tensor:
+    names = axes if isinstance(axes, (tuple, list)) else check.integers(who, "axes", axes)
+    found = tuple(check.axis(who, a, x.ndim, x.shape) for a in names)
     if sorted(found) != list(range(x.ndim)):
         raise ValueError(
-            f"permute_dims: axes {tuple(axes)} is no order of the {x.ndim} axes of {x.shape}"
+            f"{who}: axes {tuple(names)} is no order of the {x.ndim} axes of {x.shape}"
         )
     return _permute(x, found)
 
@@ -131,9 +134,8 @@ def transpose(x: Any, /, *axes: Any) -> Tensor:
     (3, 2)
     """
     x = as_tensor(x, "transpose")
-    if len(axes) == 1 and (axes[0] is None or not hasattr(axes[0], "__index__")):
-        axes = axes[0]
-    return permute_dims(x, tuple(axes) if axes else tuple(reversed(range(x.ndim))))
+    order = axes[0] if len(axes) == 1 else axes or None
+    return _ordered("transpose", x, tuple(reversed(range(x.ndim))) if order is None else order)
 
 
 def matrix_transpose(x: Any, /) -> Tensor:
@@ -292,6 +294,8 @@ def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Tensor:
 
 
 def _of_one_dtype(who: str, arrays: Sequence[Any]) -> list[Tensor]:
+    if not hasattr(arrays, "__iter__"):
+        raise TypeError(f"{who}: needs a sequence of arrays, got {arrays!r}")
     tensors = [as_tensor(a, who) for a in arrays]
     if not tensors:
         raise ValueError(f"{who}: needs at least one array, got none")
@@ -310,10 +314,8 @@ def stack(arrays: Sequence[Any], /, axis: int = 0) -> Tensor:
     for t in tensors[1:]:
         if t.shape != tensors[0].shape:
             raise ValueError(f"stack: shapes {tensors[0].shape} and {t.shape} differ")
-    return concat(
-        [expand_dims(t, axis) for t in tensors],
-        axis % (tensors[0].ndim + 1) if -tensors[0].ndim - 1 <= axis <= tensors[0].ndim else axis,
-    )
+    axis = check.axis("stack", axis, tensors[0].ndim + 1)
+    return concat([expand_dims(t, axis) for t in tensors], axis)
 
 
 _MOST_PARTS = 2**20  # of an empty axis, which any number divides
@@ -329,7 +331,7 @@ def split(x: Any, indices_or_sections: Any, /, axis: int = 0) -> list[Tensor]:
     x = as_tensor(x, "split")
     axis = check.axis("split", axis, x.ndim, x.shape)
     n = x.shape[axis]
-    if hasattr(indices_or_sections, "__index__"):
+    if isinstance(indices_or_sections, int) or np.ndim(indices_or_sections) == 0:
         parts = check.integer("split", "sections", indices_or_sections)
         if parts < 1 or n % parts:
             raise ValueError(
@@ -415,7 +417,11 @@ def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Tensor:
         raise ValueError(f"repeat: repeats must be integers of at least 0, got {repeats!r}")
     if counts.ndim and counts.shape not in ((1,), (x.shape[axis],)):
         raise ValueError(f"repeat: {counts.shape} repeats for axis {axis} of shape {x.shape}")
-    positions = np.repeat(np.arange(x.shape[axis]), counts)
+    sizes = list(x.data.shape)
+    positions = np.arange(sizes[axis])
+    sizes[axis] = int(np.broadcast_to(counts, sizes[axis]).sum(dtype=np.float64))
+    check.shape("repeat", sizes)
+    positions = np.repeat(positions, counts)
     return _index(x, (slice(None),) * axis + (positions,))
 
 
@@ -452,7 +458,8 @@ def roll(x: Any, shift: Any, /, axis: Any = None) -> Tensor:
 @op(saves=())
 def _pad(x: np.ndarray, /, widths: Any, value: float) -> np.ndarray:
     sizes = tuple(before + n + after for (before, after), n in zip(widths, x.shape, strict=True))
-    y = filled(sizes, value, x.dtype)
+    check.fits("pad", value, x.dtype)
+    y = filled(check.shape("pad", sizes), value, x.dtype)
     _core.copy(x, _slice_array(y, _inside(widths, x.shape)))
     return y
 
@@ -477,12 +484,14 @@ def pad(x: Any, pad_width: Any, /, mode: str = "constant", constant_values: floa
     if mode != "constant":
         raise ValueError(f"pad: mode must be 'constant', got {mode!r}")
     try:
-        widths = np.broadcast_to(np.asarray(pad_width, dtype=np.int64), (x.ndim, 2))
+        pairs = np.broadcast_to(np.asarray(pad_width, object), (x.ndim, 2))
     except ValueError:
         raise ValueError(f"pad: pad_width must fit ({x.ndim}, 2), got {pad_width!r}") from None
-    if (widths < 0).any():
+    before, after = ([check.integer("pad", "pad_width", p[i]) for p in pairs] for i in (0, 1))
+    if min(before + after, default=0) < 0:
         raise ValueError(f"pad: pad_width must not be negative, got {pad_width!r}")
-    return _pad(x, tuple((int(a), int(b)) for a, b in widths), constant_values)
+    check.number("pad", "constant_values", constant_values)
+    return _pad(x, tuple(zip(before, after, strict=True)), constant_values)
 
 
 @op(saves=())
@@ -562,13 +571,20 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         )
     if not x.data.flags.writeable:
         raise ValueError("x[key] = value: the memory of x is read-only; use copy() first")
-    host_read("x[key] = value")
+    who, dtype = "x[key] = value", x.data.dtype
+    host_read(who)
     plain, _ = _plain_key(key)
-    source = value if isinstance(value, (bool, int, float)) else to_array(value, None, "setitem")
-    if isinstance(source, np.ndarray):
-        source = cast(source, x.data.dtype)
+    if isinstance(value, (bool, int, float)):
+        source = number(who, value, dtype)
+    else:
+        source = cast(to_array(value, None if hasattr(value, "__array__") else dtype, who), dtype)
     try:
         x.data[plain] = source
     except IndexError as error:
         raise IndexError(f"indexing: {error}; the shape is {x.shape}") from None
+    except ValueError:
+        raise ValueError(
+            f"{who}: a value of shape {source.shape} does not stretch to "
+            f"{x.data[plain].shape}, the shape of x[key]"
+        ) from None
     x.changed_in_place()

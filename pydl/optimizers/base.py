@@ -118,10 +118,10 @@ class Optimizer(Configurable):
         self.weight_decay = weight_decay
         self.clipvalue = clipvalue
         self._norm_clip = _NO_NORM
-        for kind, bound in ((_NORM_OF_EACH, clipnorm), (_NORM_OF_ALL, global_clipnorm)):
-            if bound is not None:
+        for kind, key in ((_NORM_OF_EACH, "clipnorm"), (_NORM_OF_ALL, "global_clipnorm")):
+            if clips[key] is not None:
                 self._norm_clip = kind
-                self._clip_bound = bound
+                Optimizer._clip_bound.set(self, key, clips[key])
         self.use_ema = bool(use_ema)
         self.ema_momentum = ema_momentum
         self.ema_overwrite_frequency = self._count(

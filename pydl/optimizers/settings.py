@@ -68,15 +68,19 @@ class Setting:
         return None if value == self.none else value
 
     def __set__(self, optimizer: Any, value: Any) -> None:
+        self.set(optimizer, self.name, value)
+
+    def set(self, optimizer: Any, name: str, value: Any) -> None:
+        """Set the number; messages call it `name`."""
         if value is None and self.none is not None:
             value = self.none
         else:
-            value = number(optimizer, self.name, value)
+            value = number(optimizer, name, value)
             below = value < self.high if self.open_end else value <= self.high
             if not (self.low <= value and below):
                 bracket = ")" if self.open_end or np.isinf(self.high) else "]"
                 raise ValueError(
-                    f"{type(optimizer).__name__}: {self.name} must be in "
+                    f"{type(optimizer).__name__}: {name} must be in "
                     f"[{self.low:g}, {self.high:g}{bracket}, got {value:g}"
                 )
         optimizer._numbers[self.field] = value
