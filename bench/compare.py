@@ -82,6 +82,8 @@ class Worker:
         self.version: str | None = first.get("ready")
         self.reason = first.get("missing") or first.get("error")
         self.kinds = set(first.get("kinds", ()))
+        if self.version is not None:
+            self.signal("SIGSTOP")
 
     def read(self) -> dict[str, Any]:
         assert self.process.stdout is not None

@@ -1,10 +1,10 @@
 // Softmax, cross-entropy, normalisation, gather and random numbers from Python.
 //
 // The callers in pydl/ops and pydl/random.py check shapes and values and write the messages for
-// users; what is checked here keeps a wrong call from touching memory.
+// users, but for the range of indices; what is checked here keeps a wrong call from touching
+// memory.
 #include <algorithm>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include "bind_input.h"
@@ -361,9 +361,10 @@ void bind_gather(py::module_& m) {
             fail("concat", "needs arrays of one dtype and number of axes");
           for (int i = 0; i < shape.ndim; ++i)
             if (i != axis && part.shape[i] != shape.shape[i]) fail("concat", "shapes differ");
-          shape.shape[axis] += part.shape[axis];
+          if (__builtin_add_overflow(shape.shape[axis], part.shape[axis], &shape.shape[axis]))
+            fail("concat", "the result has too many elements for memory");
         }
-        py::object result = new_array(shape.dtype, shape.ndim, shape.shape, y);
+        py::object result = new_array(shape.dtype, shape.ndim, shape.shape, y, "concat");
         without_gil(double(y.size()), [&] { concat(parts, axis, y); });
         return result;
       },

@@ -114,8 +114,10 @@ def fits(who: str, value: Any, dtype: np.dtype[Any]) -> None:
     low, high = int(info.min), int(info.max)
     for x in numbers:
         if not low - 1 < x < high + 1:
+            long = isinstance(x, int) and x.bit_length() > 128
+            shown = f"of {x.bit_length()} bits" if long else x
             raise ValueError(
-                f"{who}: the number {x} does not fit {dtype}, which holds [{low}, {high}]"
+                f"{who}: the number {shown} does not fit {dtype}, which holds [{low}, {high}]"
             )
 
 

@@ -126,6 +126,15 @@ def test_loops_that_read_what_was_written_elsewhere_stay_apart() -> None:
 # Looking at plans
 
 
+def test_launches_over_transposed_operands_have_names() -> None:
+    function = pydl.function(lambda x, y: pydl.exp(x.T) + y)
+    x, y = pydl.ones((30, 20)), pydl.ones((20, 30))
+    for _ in range(3):
+        function(x, y)
+    launches = [(launch.name, launch.bytes) for launch in function.plans[0].launches]
+    assert launches == [("exp", 2 * 600 * 4), ("add", 3 * 600 * 4)]
+
+
 def test_summary_profile_and_timeline(tmp_path: Any) -> None:
     w = pydl.Variable(pydl.random.normal((64, 64), seed=0))
 

@@ -298,6 +298,15 @@ def test_without_create_graph_gradients_are_constants():
     assert not x.grad.requires_grad
 
 
+def test_norm_at_zero():
+    c = pydl.tensor([2.0], requires_grad=True)
+    x = pydl.tensor(np.zeros((1, 3), np.float32), requires_grad=True)
+    slope = pydl.grad(lambda v: pydl.sum(c * pydl.norm(v, axis=1)), create_graph=True)(x)
+    pydl.sum(slope).backward()
+    np.testing.assert_array_equal(c.grad.numpy(), [0])
+    np.testing.assert_array_equal(x.grad.numpy(), np.zeros((1, 3)))
+
+
 def test_gradient_penalty_trains_a_network():
     """The penalty of Gulrajani et al. 2017 has a gradient for the weights."""
     pydl.utils.set_random_seed(0)

@@ -199,6 +199,10 @@ def test_concat_of_many_parts(dtype: str) -> None:
         strided = [np.repeat(part, 2, axis)[(slice(None),) * axis + (slice(None, None, 2),)]
                    for part in parts]  # fmt: skip
         same(pydl.concat(strided, axis), np.concatenate(parts, axis))
+    none = np.empty((2**40, 0), dtype)
+    assert pydl.concat([none, none], 1).shape == none.shape  # walks no row
+    with raises(ValueError, "concat: the result has too many elements for memory"):
+        pydl.concat([np.broadcast_to(none[:1, :0].sum().astype("u1"), (2**62,))] * 2)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

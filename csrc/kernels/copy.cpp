@@ -26,12 +26,10 @@ template <class T, class V>
 ptrdiff_t from_narrow(T* to, ptrdiff_t to_row, const T* from, ptrdiff_t rows, ptrdiff_t cols) {
   constexpr ptrdiff_t kSide = sizeof(V) / sizeof(T);
   ptrdiff_t j = 0;
-  for (V square[kSide]; j + kSide < cols; j += kSide) {
-    for (ptrdiff_t q = 0; q < kSide; ++q)
-      __builtin_memcpy(&square[q], from + (j + q) * rows, sizeof(V));
-    transpose(square);
+  for (; j + kSide < cols; j += kSide) {
+    const Transposed<V, T> square(from + j * rows, rows);
     for (ptrdiff_t q = 0; q < rows; ++q)
-      __builtin_memcpy(to + q * to_row + j, &square[q], sizeof(V));
+      __builtin_memcpy(to + q * to_row + j, &square.row[q], sizeof(V));
   }
   return j;
 }

@@ -62,6 +62,7 @@ template <class T>
 void scatter_add(const void* args, ptrdiff_t begin, ptrdiff_t end) {
   const auto& a = *static_cast<const ScatterAddArgs*>(args);
   constexpr ptrdiff_t kLine = 64 / ptrdiff_t(sizeof(T));
+  const ptrdiff_t fetched = min(a.columns, kFetchedMost / ptrdiff_t(sizeof(T)) / kRowsAhead);
   T* out = static_cast<T*>(a.out);
   const T* x = static_cast<const T*>(a.x);
   if (!a.accumulate)
@@ -77,7 +78,7 @@ void scatter_add(const void* args, ptrdiff_t begin, ptrdiff_t end) {
       }
       for (ptrdiff_t k = n; k < n + kRowsAhead; ++k) from[k] = 0, to[k] = begin;
       for (ptrdiff_t k = 0; k < n; ++k) {
-        for (ptrdiff_t c = 0; c < a.columns; c += kLine) {
+        for (ptrdiff_t c = 0; c < fetched; c += kLine) {
           __builtin_prefetch(out + to[k + kRowsAhead] * a.columns + c);
           __builtin_prefetch(x + from[k + kRowsAhead] * a.columns + c);
         }

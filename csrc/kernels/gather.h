@@ -21,7 +21,7 @@ struct TakeArgs {
 };
 
 // out[index[i], :] += x[i, :], i in order; an item is one row of out, which is zeroed first unless
-// `accumulate`. Every item walks the whole index.
+// `accumulate`. Every range of items walks the whole index.
 struct ScatterAddArgs {
   const void* x;
   const void* index;

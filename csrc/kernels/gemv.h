@@ -1,6 +1,7 @@
 // Products of a matrix with one vector, as loops that the matmul's kernels call.
 #pragma once
 
+#include "kernels/gemm.h"
 #include "kernels/rows.h"
 #include "kernels/transpose.h"
 

@@ -20,10 +20,10 @@ namespace pydl {
 namespace {
 
 constexpr ptrdiff_t kTile = 256;              // elements of a row staged at a time
-constexpr ptrdiff_t kBlockBytes = 64 * 1024;  // of the operands that are transposed
-constexpr ptrdiff_t kBlockColumns = 128;
-constexpr ptrdiff_t kShortRow = 8192;            // bytes
-constexpr ptrdiff_t kShortBlock = 4096;          // bytes
+constexpr ptrdiff_t kBlockBytes = 64 * 1024;  // of what is transposed on the stack; half: a block
+constexpr ptrdiff_t kBlockColumns = 128;      // at most, where one operand is transposed
+constexpr ptrdiff_t kShortRow = 8192;         // bytes; longer rows are copied one by one
+constexpr ptrdiff_t kShortBlock = 4096;       // bytes of rows that are worth a block
 constexpr ptrdiff_t kGrainElements = 32 * 1024;  // additions that are worth a thread
 constexpr ptrdiff_t kStreamGrain = 256 * 1024;   // longer runs, where memory sets the pace
 
@@ -233,9 +233,11 @@ constexpr ElementwiseLoop kCopyLoops[] = {copy_loop_1, copy_loop_2, copy_loop_4,
 }  // namespace
 
 std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args) {
-  if (fn != elementwise_range) return std::nullopt;
+  if (fn != elementwise_range && fn != elementwise_blocks) return std::nullopt;
   const auto& a = *static_cast<const ElementwiseArgs*>(args);
-  return LoopInfo{a.loop, bytes_of_result(a)};
+  double results = 1;
+  for (int axis = 0; axis < a.ndim; ++axis) results *= double(a.shape[axis]);
+  return LoopInfo{a.loop, results * bytes_of_result(a), fn == elementwise_range};
 }
 
 namespace {

@@ -21,16 +21,17 @@ void copy(const View& x, const View& y);
 // y = x as y's dtype, which is float32 or float64.
 void cast(const View& x, const View& y);
 
-// Outputs of that many bytes or more are stored past the caches; 0: three quarters of the last
-// level.
+// Loops over operands of that many bytes in all store past the caches; 0: the default, 48 MiB.
 void set_stream_limit(double bytes);
 
 int item_size(DType dtype);  // bytes
 
-// If `fn` is the launch of a loop: the loop, and the bytes that one item reads and writes.
+// If `fn` is the launch of a loop: the loop, the bytes that all of it reads and writes, and whether
+// it walks items one by one (else blocks of two axes).
 struct LoopInfo {
   ElementwiseLoop loop;
-  double item_bytes;
+  double bytes;
+  bool by_items;
 };
 std::optional<LoopInfo> elementwise_loop(RangeFn fn, const void* args);
 

@@ -271,6 +271,11 @@ void check_indices(const char* who, const View& index, ptrdiff_t n) {
   check(indices_in_range, RangeArgs(who, index, -n, n));
 }
 
+// Items of so many bytes that make a chunk.
+static ptrdiff_t gather_grain(ptrdiff_t bytes) {
+  return std::max<ptrdiff_t>(1, kGatherBytes / std::max<ptrdiff_t>(8, bytes));
+}
+
 void take(const View& x, const View& index, int axis, const View& out) {
   ptrdiff_t outer = 1, inner = item_size(x.dtype);
   for (int i = 0; i < axis; ++i) outer *= x.shape[i];
@@ -278,12 +283,11 @@ void take(const View& x, const View& index, int axis, const View& out) {
   const ptrdiff_t count = index.size();
   const TakeArgs args{x.data, index.data, integer_bytes(index), out.data, x.shape[axis],
                       count,  inner};
-  if (inner > 0)
-    launch(kernels().gather.take, args, outer * count,
-           std::max<ptrdiff_t>(1, kGatherBytes / std::max<ptrdiff_t>(8, inner)));
+  if (inner > 0) launch(kernels().gather.take, args, outer * count, gather_grain(inner));
 }
 
 void concat(const std::vector<View>& parts, int axis, const View& out) {
+  if (out.size() == 0) return;
   ptrdiff_t rows = 1, inner = item_size(out.dtype);
   for (int i = 0; i < axis; ++i) rows *= out.shape[i];
   for (int i = axis + 1; i < out.ndim; ++i) inner *= out.shape[i];
@@ -293,12 +297,12 @@ void concat(const std::vector<View>& parts, int axis, const View& out) {
       std::all_of(parts.begin(), parts.end(), is_c_contiguous)) {
     for (auto part = parts.begin(); part != parts.end();) {
       ConcatArgs args{{}, {}, 0, to, row_bytes};
-      for (; part != parts.end() && args.count < kConcatParts; ++part, ++args.count) {
+      for (; part != parts.end() && args.count < kConcatParts; ++part) {
+        if (part->size() == 0) continue;
         args.parts[args.count] = part->data;
-        to += args.bytes[args.count] = part->shape[axis] * inner;
+        to += args.bytes[args.count++] = part->shape[axis] * inner;
       }
-      launch(kernels().gather.concat, args, rows,
-             std::max<ptrdiff_t>(1, kGatherBytes / std::max<ptrdiff_t>(8, row_bytes)));
+      launch(kernels().gather.concat, args, rows, gather_grain(row_bytes));
     }
     return;
   }
@@ -338,10 +342,9 @@ void one_hot(const View& index, const View& out) {
   } else {
     args.one[0] = 1;  // the lowest byte of an integer
   }
-  const ptrdiff_t row_bytes = std::max<ptrdiff_t>(8, args.classes * args.element_bytes);
   if (args.classes > 0)
     launch(kernels().gather.one_hot, args, index.size(),
-           std::max<ptrdiff_t>(1, kGatherBytes / row_bytes));
+           gather_grain(args.classes * args.element_bytes));
 }
 
 }  // namespace pydl

@@ -1,7 +1,8 @@
 // Softmax, cross-entropy, normalisation and gather launches.
 //
-// All Views are C-contiguous. Rows run along the last axis: an array of shape (..., n) is a matrix
-// rows x n. Every array of one call has one float dtype, labels and indices aside.
+// All Views are C-contiguous, but the parts of `concat`. Rows run along the last axis: an array of
+// shape (..., n) is a matrix rows x n. Every array of one call has one float dtype, labels and
+// indices aside.
 #pragma once
 
 #include <cstdint>
@@ -66,11 +67,11 @@ void check_indices(const char* who, const View& index, ptrdiff_t n);
 // int64 array of any shape, whose axes replace `axis` in out.
 void take(const View& x, const View& index, int axis, const View& out);
 
-// out[index[i], ...] += x[i, ...], i in order; out is zeroed first unless `accumulate`. float32,
-// float64, int32 or int64.
-// The parts one after the other along an axis; all of one dtype, `out` contiguous.
+// The parts, of any one dtype and layout, one after the other along an axis.
 void concat(const std::vector<View>& parts, int axis, const View& out);
 
+// out[index[i], ...] += x[i, ...], i in order; out is zeroed first unless `accumulate`. float32,
+// float64, int32 or int64.
 void scatter_add(const View& index, const View& x, bool accumulate, const View& out);
 
 // out[..., j] = 1 where j == index[...], else 0; out is of any dtype.

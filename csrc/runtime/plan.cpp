@@ -144,7 +144,8 @@ void Plan::merge() {
   std::vector<size_t> group;
   for (size_t at : starts_) {
     const RecordedLaunch next = launch_at(code_.data() + at);
-    bool joins = next.fn && elementwise_loop(next.fn, next.args);
+    const auto loop = next.fn ? elementwise_loop(next.fn, next.args) : std::nullopt;
+    bool joins = loop && loop->by_items;
     if (!joins) {
       merge(group);
       group.clear();

@@ -1,5 +1,6 @@
 #include "runtime/plan_text.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 
@@ -170,7 +171,7 @@ std::vector<LaunchText> describe(const Plan& plan) {
     const void* function = key(launch.fn);
     if (const auto loop = elementwise_loop(launch.fn, launch.args)) {
       function = key(loop->loop);
-      text.bytes = double(launch.items) * loop->item_bytes;
+      text.bytes = loop->bytes;
     } else {
       set_work(launch, text);
     }

@@ -15,11 +15,11 @@ from pydl.ops.shape import _index, contiguous, moveaxis, reshape
 from pydl.tensor import Tensor, constant, host_read, to_array, wrap
 
 
-def _integers(who: str, indices: Any) -> np.ndarray:
+def _integers(who: str, indices: Any, name: str = "indices") -> np.ndarray:
     array = to_array(indices, None, who)
     if array.dtype.kind not in "iu":
         if array.size:
-            raise TypeError(f"{who}: indices must be integers, got {array.dtype}")
+            raise TypeError(f"{who}: {name} must be integers, got {array.dtype}")
         array = array.astype(np.int64)
     return array
 
@@ -201,11 +201,7 @@ def segment_sum(data: Any, segment_ids: Any, /, num_segments: int | None = None)
     Tensor([3., 3.])
     """
     who = "segment_sum"
-    data, ids = as_tensor(data, who), to_array(segment_ids, None, who)
-    if ids.dtype.kind not in "iu":
-        if ids.size:
-            raise TypeError(f"{who}: ids must be integers, got {ids.dtype}")
-        ids = ids.astype(np.int64)
+    data, ids = as_tensor(data, who), _integers(who, segment_ids, "ids")
     if data.shape[: ids.ndim] != ids.shape:
         raise ValueError(
             f"{who}: ids of shape {ids.shape} do not fit data of shape {data.shape}, whose first "

@@ -492,7 +492,8 @@ def _root(x: np.ndarray, /) -> np.ndarray:
 
 @_root.gradient
 def _(g: Tensor, y: Tensor, x: Tensor) -> Any:
-    return (where(equal(y, 0.0), 0.0, divide(multiply(g, 0.5), y)),)
+    zero = equal(y, 0.0)
+    return (where(zero, 0.0, divide(multiply(g, 0.5), where(zero, 1.0, y))),)
 
 
 def norm(x: Any, /, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
