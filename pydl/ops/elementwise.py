@@ -208,12 +208,15 @@ def power(a: Any, b: Any, /, *, out: Any = None) -> Tensor:
     return _power(a, b, out=out)
 
 
+_ZERO = 0.0
+
+
 def relu(
     x: Any,
     /,
-    negative_slope: float = 0.0,
+    negative_slope: float = _ZERO,
     max_value: float | None = None,
-    threshold: float = 0.0,
+    threshold: float = _ZERO,
     *,
     out: Any = None,
 ) -> Tensor:
@@ -226,8 +229,7 @@ def relu(
     >>> pydl.relu(pydl.tensor([-1.0, 0.0, 2.0]))
     Tensor([0., 0., 2.])
     """
-    numbers = isinstance(negative_slope, (int, float)) and isinstance(threshold, (int, float))
-    if numbers and negative_slope == 0 == threshold and max_value is None:
+    if max_value is None and negative_slope is _ZERO and threshold is _ZERO:
         return _relu(x, out=out)
     limit = math.inf if max_value is None else check.number("relu", "max_value", max_value)
     if not limit >= 0:
@@ -278,9 +280,10 @@ def clip(x: Any, /, min: Any = None, max: Any = None, *, out: Any = None) -> Ten
     Tensor([-1. ,  0.5,  1. ])
     """
     x = as_tensor(x, "clip")
-    if x.dtype in FLOATS and all(b is None or (is_weak(b) and b == b) for b in (min, max)):
-        low, high = -math.inf if min is None else min, math.inf if max is None else max
-        return _clip(x, low, high, out=out)
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    weak = is_weak(low) and is_weak(high)
+    if weak and x.dtype in FLOATS and low == low and high == high:
+        return _clip(x, float(low), float(high), out=out)
     if min is not None:
         x = maximum(x, min, out=out if max is None else None)
     if max is not None:

@@ -79,8 +79,12 @@ def unary(name: str, formula: str, host: Callable[..., Any] | None = None) -> An
         return y
 
     def call(x: Any, /, *params: float, out: Any = None, **named: float) -> Tensor:
-        if named or params:
-            params = _bind(name, row["params"], params, named)
+        if params or named:
+            ready = not named and len(params) <= len(defaults)
+            for p in params:
+                ready = ready and type(p) is float
+            if not ready:
+                params = _bind(name, row["params"], params, named)
         elif out is None:
             quick = operator(x)
             if quick is not None:
