@@ -61,7 +61,7 @@ struct Transposed {
   }
 };
 
-// The upper half of that: half as many elements of as many vectors. Registers are few, and a load
+// The first half of that: half as many elements of as many vectors. Registers are few, and a load
 // that joins two halves saves a shuffle. (A vector of 16 bytes is taken whole.)
 template <class V, class T>
 struct HalfTransposed {

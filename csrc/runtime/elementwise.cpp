@@ -284,12 +284,9 @@ bool plan_blocks(ElementwiseArgs& a) {
     for (int axis = 2; axis < a.ndim; ++axis)
       if (bytes(axis) > bytes(second)) second = axis;
   }
-  if (second) {
-    std::swap(a.shape[1], a.shape[second]);
-    for (int k = 0; k < a.count; ++k) std::swap(a.strides[k][1], a.strides[k][second]);
-  } else {
-    return false;
-  }
+  if (second == 0) return false;
+  std::swap(a.shape[1], a.shape[second]);
+  for (int k = 0; k < a.count; ++k) std::swap(a.strides[k][1], a.strides[k][second]);
   a.transposed = 0;
   for (int k = 0; k < a.count; ++k) {
     item = std::max<int>(item, a.item[k]);

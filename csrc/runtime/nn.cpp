@@ -302,7 +302,7 @@ void concat(const std::vector<View>& parts, int axis, const View& out) {
         args.parts[args.count] = part->data;
         to += args.bytes[args.count++] = part->shape[axis] * inner;
       }
-      launch(kernels().gather.concat, args, rows, gather_grain(row_bytes));
+      if (args.count > 0) launch(kernels().gather.concat, args, rows, gather_grain(row_bytes));
     }
     return;
   }
