@@ -129,7 +129,11 @@ def linspace(
 
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:
-    """The matrix (or stack of matrices) x with zeros above the k-th diagonal.
+    """The matrix (or stack of matrices) x, (..., m, n), with zeros above the k-th diagonal.
+
+    Raises:
+      ValueError: x has fewer than two axes.
+      TypeError: k is no integer.
 
     >>> import pydl
     >>> pydl.tril(pydl.ones((2, 2)))
@@ -140,7 +144,11 @@ def tril(x: Any, /, *, k: int = 0) -> Tensor:
 
 
 def triu(x: Any, /, *, k: int = 0) -> Tensor:
-    """The matrix (or stack of matrices) x with zeros below the k-th diagonal.
+    """The matrix (or stack of matrices) x, (..., m, n), with zeros below the k-th diagonal.
+
+    Raises:
+      ValueError: x has fewer than two axes.
+      TypeError: k is no integer.
 
     >>> import pydl
     >>> pydl.triu(pydl.full((2, 2), -float("inf")), k=1)

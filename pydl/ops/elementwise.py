@@ -208,15 +208,12 @@ def power(a: Any, b: Any, /, *, out: Any = None) -> Tensor:
     return _power(a, b, out=out)
 
 
-_ZERO = 0.0
-
-
 def relu(
     x: Any,
     /,
-    negative_slope: float = _ZERO,
+    negative_slope: float = 0.0,
     max_value: float | None = None,
-    threshold: float = _ZERO,
+    threshold: float = 0.0,
     *,
     out: Any = None,
 ) -> Tensor:
@@ -229,7 +226,8 @@ def relu(
     >>> pydl.relu(pydl.tensor([-1.0, 0.0, 2.0]))
     Tensor([0., 0., 2.])
     """
-    if max_value is None and negative_slope is _ZERO and threshold is _ZERO:
+    numbers = type(negative_slope) is float and type(threshold) is float
+    if max_value is None and numbers and not (negative_slope or threshold):
         return _relu(x, out=out)
     limit = math.inf if max_value is None else check.number("relu", "max_value", max_value)
     if not limit >= 0:
